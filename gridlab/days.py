@@ -1,0 +1,203 @@
+"""
+Market days: a series of intervals seen as one row a day, in the market's own time zone, and back again.
+
+A day has as many slots as its clock shows, whatever daylight saving does: on the day of 23 hours the slot that the
+clock skips is interpolated from its neighbours, and on the day of 25 hours the slot that it shows twice is averaged.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gridlab.errors import DataError
+from gridlab.schema import step_hours
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Days:
+    """
+    Market days as rows.
+
+    Parameters
+    ----------
+    dates : DatetimeIndex, shape (n_days,)
+        The market's dates, midnight without a time zone.
+    price : ndarray, shape (n_days, n_slots)
+        Prices by slot of the clock; NaN where there is none. [$/MWh]
+    inputs : ndarray, shape (n_days, n_slots, n_inputs)
+        What is known a day ahead; NaN where it is not.
+    names : tuple of str
+        Names of the inputs.
+    """
+
+    dates: pd.DatetimeIndex
+    price: Floats
+    inputs: Floats
+    names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.dates)
+
+    def __getitem__(self, rows: slice) -> "Days":
+        return Days(self.dates[rows], self.price[rows], self.inputs[rows], self.names)
+
+    @property
+    def n_slots(self) -> int:
+        """Slots in a day."""
+        return int(self.price.shape[1])
+
+    @property
+    def is_whole(self) -> NDArray[np.bool_]:
+        """Which days have every price, shape (n_days,)."""
+        return np.asarray(~np.isnan(self.price).any(axis=1))
+
+    def with_price(self, price: Floats) -> "Days":
+        """The same days with other prices."""
+        return replace(self, price=price)
+
+
+def fold(prices: pd.DataFrame, market_tz: str = "UTC", *, target: str = "price") -> Days:
+    """
+    Prices and the inputs known ahead, one row a market day.
+
+    Parameters
+    ----------
+    prices : DataFrame
+        A `prices` table. Columns that end in ``_forecast`` are the inputs.
+    market_tz : str
+        Time zone that says when a day begins.
+    target : str
+        The column to fold as the price.
+
+    Returns
+    -------
+    Days
+        Every market day that the table touches; slots that it does not reach are NaN.
+
+    Examples
+    --------
+    >>> from gridlab.schema import mock_prices
+    >>> days = fold(mock_prices(days=3))
+    >>> days.price.shape, days.inputs.shape, days.names
+    ((3, 24), (3, 24, 1), ('load_forecast',))
+    """
+    names = tuple(str(column) for column in prices.columns if str(column).endswith("_forecast"))
+    day, slot, n_slots = _cells(prices.index, market_tz)
+    dates = pd.DatetimeIndex(pd.date_range(*_first_and_last_date(prices.index, market_tz), freq="D", name="date"))
+    skipped = _skipped_slots(dates, market_tz, n_slots)
+    tables = [_to_cells(prices[c].to_numpy(float), day, slot, (len(dates), n_slots), skipped) for c in (target, *names)]
+    return Days(dates, tables[0], np.stack(tables[1:], axis=-1) if names else np.empty((len(dates), n_slots, 0)), names)
+
+
+def unfold(values: Floats, dates: pd.DatetimeIndex, times: pd.DatetimeIndex, market_tz: str = "UTC") -> Floats:
+    """
+    Values by day and slot, read off at times: the inverse of `fold`, bar daylight saving.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_days, n_slots, ...)
+        Values by slot.
+    dates : DatetimeIndex, shape (n_days,)
+        The market's dates of the rows, without gaps.
+    times : DatetimeIndex, shape (n_times,)
+        UTC times within those dates.
+    market_tz : str
+        Time zone that says when a day begins.
+
+    Returns
+    -------
+    ndarray, shape (n_times, ...)
+    """
+    day, slot, _ = _cells(times, market_tz)
+    first, _ = _first_and_last_date(times, market_tz)
+    return np.asarray(values[day + (first - dates[0]).days, slot])
+
+
+def market_dates(times: pd.DatetimeIndex, market_tz: str = "UTC") -> pd.DatetimeIndex:
+    """
+    The market's date of each time, midnight without a time zone.
+
+    Examples
+    --------
+    >>> times = pd.DatetimeIndex(["2024-07-01T03:00Z", "2024-07-01T08:00Z"])
+    >>> market_dates(times, "America/Los_Angeles").strftime("%d %b").tolist()
+    ['30 Jun', '01 Jul']
+    """
+    return times.tz_convert(market_tz).tz_localize(None).normalize()
+
+
+def day_times(date: pd.Timestamp, index: pd.DatetimeIndex, market_tz: str = "UTC") -> pd.DatetimeIndex:
+    """UTC times of one market day, on the grid of `index`: 23, 24 or 25 hours of them."""
+    start, end = _bounds(pd.DatetimeIndex([date, date + pd.Timedelta(days=1)]), market_tz)
+    return pd.date_range(start, end, freq=index.freq, inclusive="left", name="time")
+
+
+def gap_dates(prices: pd.DataFrame, market_tz: str = "UTC") -> pd.DatetimeIndex:
+    """
+    Market dates that a gap touches: those with a NaN price, and the first and last if the table cuts them short.
+
+    Examples
+    --------
+    >>> from gridlab.schema import mock_prices
+    >>> prices = mock_prices(days=3)
+    >>> prices.iloc[30, 0] = float("nan")
+    >>> [str(date.date()) for date in gap_dates(prices)]
+    ['2024-01-02']
+    """
+    days = fold(prices[["price"]], market_tz)
+    return days.dates[~days.is_whole]
+
+
+def _bounds(dates: pd.DatetimeIndex, market_tz: str) -> pd.DatetimeIndex:
+    """UTC time of each date's midnight; where the clock skips midnight, the first moment after it."""
+    return dates.tz_localize(market_tz, nonexistent="shift_forward", ambiguous=True).tz_convert("UTC")
+
+
+def _first_and_last_date(times: pd.Index, market_tz: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+    dates = market_dates(pd.DatetimeIndex(times[[0, -1]]), market_tz)
+    return dates[0], dates[-1]
+
+
+def _cells(times: pd.Index, market_tz: str) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Row and slot of each time, and the slots in a day."""
+    step_minutes = round(60 * step_hours(times)) if len(times) != 1 else 60
+    if 1440 % step_minutes:
+        raise DataError(f"intervals must divide a day, got {step_minutes} minutes: resample the prices")
+    clock = pd.DatetimeIndex(times).tz_convert(market_tz).tz_localize(None)
+    dates = clock.normalize()
+    day = ((dates - dates[0]) / pd.Timedelta(days=1)).to_numpy().round().astype(np.int64)
+    slot = (clock.hour.to_numpy() * 60 + clock.minute.to_numpy()).astype(np.int64) // step_minutes
+    return day, slot, 1440 // step_minutes
+
+
+def _skipped_slots(dates: pd.DatetimeIndex, market_tz: str, n_slots: int) -> NDArray[np.bool_]:
+    """Slots that the clock skips, where daylight saving begins, shape (n_days, n_slots)."""
+    midnights = _bounds(dates.append(pd.DatetimeIndex([dates[-1] + pd.Timedelta(days=1)])), market_tz)
+    short = np.flatnonzero(midnights[1:] - midnights[:-1] < pd.Timedelta(days=1))
+    skipped = np.zeros((len(dates), n_slots), dtype=bool)
+    for row in short:
+        step = pd.Timedelta(days=1) / n_slots
+        times = pd.date_range(midnights[row], midnights[row + 1], freq=step, inclusive="left", name="time")
+        skipped[row] = True
+        skipped[row, _cells(times, market_tz)[1]] = False
+    return skipped
+
+
+def _to_cells(
+    values: Floats, day: NDArray[np.int64], slot: NDArray[np.int64], shape: tuple[int, int], skipped: NDArray[np.bool_]
+) -> Floats:
+    """Mean of the values in each cell; a cell that the clock skips is interpolated, a cell without values is NaN."""
+    cell = day * shape[1] + slot
+    count = np.bincount(cell, minlength=shape[0] * shape[1])
+    total = np.bincount(cell, weights=values, minlength=shape[0] * shape[1])
+    with np.errstate(invalid="ignore"):
+        table = (total / count).reshape(shape)
+    for row in np.flatnonzero(skipped.any(axis=1)):
+        holes = skipped[row]
+        slots = np.arange(shape[1])
+        table[row, holes] = np.interp(slots[holes], slots[~holes], table[row, ~holes])
+    return table
