@@ -5,7 +5,9 @@ A day has as many slots as its clock shows, whatever daylight saving does: on th
 clock skips is interpolated from its neighbours, and on the day of 25 hours the slot that it shows twice is averaged.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,24 @@ from gridlab.errors import DataError
 from gridlab.schema import step_hours
 
 Floats = NDArray[np.float64]
+
+
+class DayForecaster(Protocol):
+    """
+    A day-ahead model's array core: what `gridlab.evaluate` drives without the cost of tables at every origin.
+
+    `fit_days` learns from a history of whole market days; `forecast_day` gives the day after a (possibly longer)
+    history, shape (n_slots, 1 + n_quantiles), the mean first. `refit_days` says for how many days a fit is kept.
+    """
+
+    refit_days: int
+    market_tz: str
+
+    def fit_days(self, history: "Days") -> Any:
+        """Learn from the days before the origin."""
+
+    def forecast_day(self, fitted: Any, history: "Days", inputs: Floats, quantiles: Sequence[float]) -> Floats:
+        """Forecast the day that follows `history`, given that day's inputs."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +75,15 @@ class Days:
         """Which days have every price, shape (n_days,)."""
         return np.asarray(~np.isnan(self.price).any(axis=1))
 
-    def with_price(self, price: Floats) -> "Days":
-        """The same days with other prices."""
-        return replace(self, price=price)
+    def followed_by(self, price: Floats, inputs: Floats) -> "Days":
+        """These days and the next one, with its prices and inputs."""
+        next_date = self.dates[-1:] + pd.Timedelta(days=1)
+        return Days(
+            self.dates.append(next_date),
+            np.concatenate([self.price, price[None]]),
+            np.concatenate([self.inputs, inputs[None]]),
+            self.names,
+        )
 
 
 def fold(prices: pd.DataFrame, market_tz: str = "UTC", *, target: str = "price") -> Days:
@@ -136,6 +162,25 @@ def day_times(date: pd.Timestamp, index: pd.DatetimeIndex, market_tz: str = "UTC
     return pd.date_range(start, end, freq=index.freq, inclusive="left", name="time")
 
 
+def filled(days: Days) -> Days:
+    """
+    The days with their gaps closed by what was known: the same slot a week before, or else the day before.
+
+    Days that open the table with a gap have nothing before them and are left out.
+
+    Examples
+    --------
+    >>> from gridlab.schema import mock_prices
+    >>> prices = mock_prices(days=9)
+    >>> prices.loc["2024-01-08", "price"] = float("nan")
+    >>> days = filled(fold(prices))
+    >>> bool((days.price[7] == days.price[0]).all())
+    True
+    """
+    days = days[int(np.argmax(days.is_whole)) :]
+    return replace(days, price=_closed(days.price), inputs=_closed(days.inputs))
+
+
 def gap_dates(prices: pd.DataFrame, market_tz: str = "UTC") -> pd.DatetimeIndex:
     """
     Market dates that a gap touches: those with a NaN price, and the first and last if the table cuts them short.
@@ -150,6 +195,17 @@ def gap_dates(prices: pd.DataFrame, market_tz: str = "UTC") -> pd.DatetimeIndex:
     """
     days = fold(prices[["price"]], market_tz)
     return days.dates[~days.is_whole]
+
+
+def _closed(values: Floats) -> Floats:
+    broken = np.flatnonzero(np.isnan(values).reshape(len(values), -1).any(axis=1))
+    if not len(broken):
+        return values
+    closed = values.copy()
+    for row in broken:
+        for lag in (lag for lag in (7, 1) if lag <= row):
+            closed[row] = np.where(np.isnan(closed[row]), closed[row - lag], closed[row])
+    return closed
 
 
 def _bounds(dates: pd.DatetimeIndex, market_tz: str) -> pd.DatetimeIndex:
