@@ -1,0 +1,34 @@
+"""
+Plots: ``plot_*(table, *, ax=None) -> ax``, one question each.
+
+Every plot draws on the axes it is given, or on new ones; it reads its table and changes nothing. Prices and power are
+steps over market intervals, axes carry units and the time zone, and a colour, line and marker mean the same thing in
+every plot: see `COLORS` and `line_styles`. Matplotlib is loaded by the first plot, not by the import.
+"""
+
+from gridlab.plots.forecasts import plot_error_by_hour, plot_forecast_fan, plot_paths
+from gridlab.plots.prices import plot_daily_shape, plot_dispatch, plot_prices
+from gridlab.plots.profits import (
+    plot_capture,
+    plot_cumulative_profit,
+    plot_daily_profit,
+    plot_profit_distribution,
+)
+from gridlab.plots.style import COLORS, LINES, Line, line_styles
+
+__all__ = [
+    "COLORS",
+    "LINES",
+    "Line",
+    "line_styles",
+    "plot_capture",
+    "plot_cumulative_profit",
+    "plot_daily_profit",
+    "plot_daily_shape",
+    "plot_dispatch",
+    "plot_error_by_hour",
+    "plot_forecast_fan",
+    "plot_paths",
+    "plot_prices",
+    "plot_profit_distribution",
+]
