@@ -112,7 +112,8 @@ def fold(prices: pd.DataFrame, market_tz: str = "UTC", *, target: str = "price")
     ((3, 24), (3, 24, 1), ('load_forecast',))
     """
     names = tuple(str(column) for column in prices.columns if str(column).endswith("_forecast"))
-    day, slot, n_slots = _cells(prices.index, market_tz)
+    n_slots = _slots_in_a_day(prices.index)
+    day, slot = _cells(prices.index, market_tz, n_slots)
     dates = pd.DatetimeIndex(pd.date_range(*_first_and_last_date(prices.index, market_tz), freq="D", name="date"))
     skipped = _skipped_slots(dates, market_tz, n_slots)
     tables = [_to_cells(prices[c].to_numpy(float), day, slot, (len(dates), n_slots), skipped) for c in (target, *names)]
@@ -138,7 +139,7 @@ def unfold(values: Floats, dates: pd.DatetimeIndex, times: pd.DatetimeIndex, mar
     -------
     ndarray, shape (n_times, ...)
     """
-    day, slot, _ = _cells(times, market_tz)
+    day, slot = _cells(times, market_tz, values.shape[1])
     first, _ = _first_and_last_date(times, market_tz)
     return np.asarray(values[day + (first - dates[0]).days, slot])
 
@@ -218,16 +219,20 @@ def _first_and_last_date(times: pd.Index, market_tz: str) -> tuple[pd.Timestamp,
     return dates[0], dates[-1]
 
 
-def _cells(times: pd.Index, market_tz: str) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Row and slot of each time, and the slots in a day."""
-    step_minutes = round(60 * step_hours(times)) if len(times) != 1 else 60
+def _slots_in_a_day(times: pd.Index) -> int:
+    step_minutes = round(60 * step_hours(times))
     if 1440 % step_minutes:
         raise DataError(f"intervals must divide a day, got {step_minutes} minutes: resample the prices")
+    return 1440 // step_minutes
+
+
+def _cells(times: pd.Index, market_tz: str, n_slots: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row, counted from the first time's date, and slot of each time."""
     clock = pd.DatetimeIndex(times).tz_convert(market_tz).tz_localize(None)
     dates = clock.normalize()
     day = ((dates - dates[0]) / pd.Timedelta(days=1)).to_numpy().round().astype(np.int64)
-    slot = (clock.hour.to_numpy() * 60 + clock.minute.to_numpy()).astype(np.int64) // step_minutes
-    return day, slot, 1440 // step_minutes
+    minute = (clock.hour.to_numpy() * 60 + clock.minute.to_numpy()).astype(np.int64)
+    return day, minute * n_slots // 1440
 
 
 def _skipped_slots(dates: pd.DatetimeIndex, market_tz: str, n_slots: int) -> NDArray[np.bool_]:
@@ -239,7 +244,7 @@ def _skipped_slots(dates: pd.DatetimeIndex, market_tz: str, n_slots: int) -> NDA
         step = pd.Timedelta(days=1) / n_slots
         times = pd.date_range(midnights[row], midnights[row + 1], freq=step, inclusive="left", name="time")
         skipped[row] = True
-        skipped[row, _cells(times, market_tz)[1]] = False
+        skipped[row, _cells(times, market_tz, n_slots)[1]] = False
     return skipped
 
 

@@ -136,12 +136,12 @@ class DayAheadForecaster(BaseForecaster):
         closed, errors = filled(history), []
         whole = history.is_whole[-len(closed) :]
         for row in range(len(closed) - n_held_out, len(closed)):
-            if whole[row] and row - lead + 1 > 0:
-                known = closed[: row - lead + 1]
-                for step in range(row - lead + 1, row + 1):
-                    mean = self._predict_day(model, known, closed.inputs[step])
-                    known = known.followed_by(mean, closed.inputs[step])
-                errors.append(closed.price[row] - mean)
+            first = row - lead + 1
+            if whole[row] and first > 0:
+                known = closed[:first]
+                for step in range(first, row):
+                    known = known.followed_by(self._predict_day(model, known, closed.inputs[step]), closed.inputs[step])
+                errors.append(closed.price[row] - self._predict_day(model, known, closed.inputs[row]))
         return np.array(errors)
 
     def _check_history(self, history: Days) -> None:

@@ -9,6 +9,7 @@ N_LAMBDAS = 60
 LAMBDA_RATIO = 1e-3
 TOLERANCE = 3e-4
 MAX_SWEEPS = 200
+PATIENCE = 10
 
 
 def lasso_by_aicc(X: Floats, Y: Floats) -> tuple[Floats, Floats]:
@@ -16,7 +17,8 @@ def lasso_by_aicc(X: Floats, Y: Floats) -> tuple[Floats, Floats]:
     LASSO of every column of `Y` on `X`, each with the penalty that the corrected Akaike criterion chooses.
 
     Minimises ``|y - a - X b|^2 / 2n + lambda sum_j s_j |b_j|`` with `s_j` the standard deviation of column j, along 60
-    penalties from the one that empties the model down to a thousandth of it, warm-started.
+    penalties from the one that empties the model down to a thousandth of it, warm-started; a path ends early once ten
+    penalties have not improved the criterion.
 
     Parameters
     ----------
@@ -52,14 +54,15 @@ def lasso_by_aicc(X: Floats, Y: Floats) -> tuple[Floats, Floats]:
     gram = standardised.T @ standardised / len(X)
     moments = np.ascontiguousarray((standardised.T @ centred).T / len(X))
     powers = np.linspace(0.0, 1.0, N_LAMBDAS)
-    chosen = _paths_by_aicc(gram, moments, (centred**2).mean(axis=0), len(X), LAMBDA_RATIO**powers)
+    shrink = LAMBDA_RATIO**powers
+    chosen = _paths_by_aicc(gram, moments, (centred**2).mean(axis=0), len(X), shrink, TOLERANCE, PATIENCE)
     coefficients = np.zeros((X.shape[1], Y.shape[1]))
     coefficients[varies] = chosen.T / scale[varies, None]
     return coefficients, y_mean - x_mean @ coefficients
 
 
 @numba.njit(cache=True)
-def _paths_by_aicc(gram, moments, power, n_rows, shrink):  # type: ignore[no-untyped-def]
+def _paths_by_aicc(gram, moments, power, n_rows, shrink, tolerance, patience):  # type: ignore[no-untyped-def]
     """Coefficients of each target at the penalty of least AICc, shape (n_targets, n_regressors)."""
     n_targets, n_regressors = moments.shape
     chosen = np.zeros((n_targets, n_regressors))
@@ -67,10 +70,10 @@ def _paths_by_aicc(gram, moments, power, n_rows, shrink):  # type: ignore[no-unt
         coefficients = np.zeros(n_regressors)
         gradient = moments[target].copy()
         largest = np.abs(gradient).max() if n_regressors else 0.0
-        tolerance = TOLERANCE * np.sqrt(power[target])
-        least = np.inf
+        least_move = tolerance * np.sqrt(power[target])
+        least, best = np.inf, 0
         for step in range(len(shrink)):
-            _descend(gram, gradient, coefficients, largest * shrink[step], tolerance)
+            _descend(gram, gradient, coefficients, largest * shrink[step], least_move)
             n_parameters = np.count_nonzero(coefficients) + 1
             if n_parameters >= n_rows - 2:
                 break
@@ -82,8 +85,10 @@ def _paths_by_aicc(gram, moments, power, n_rows, shrink):  # type: ignore[no-unt
             correction = 2.0 * n_parameters * (n_parameters + 1) / (n_rows - n_parameters - 1)
             criterion = n_rows * np.log(mean_square) + 2.0 * n_parameters + correction
             if criterion < least:
-                least = criterion
+                least, best = criterion, step
                 chosen[target] = coefficients
+            elif step - best >= patience:
+                break
     return chosen
 
 

@@ -35,8 +35,8 @@ def asinh_scale(values: Floats) -> AsinhScale:
     Examples
     --------
     >>> scale = asinh_scale(np.array([[20.0], [30.0], [40.0], [3000.0]]))
-    >>> float(scale.forward(np.array([3000.0]))[0].round(1)), float(scale.back(scale.forward(np.array([7.0])))[0].round(9))
-    (6.0, 7.0)
+    >>> [round(float(scale.back(scale.forward(np.array([price])))[0]), 9) for price in (7.0, 3000.0)]
+    [7.0, 3000.0]
     """
     median = np.median(values, axis=0)
     spread = MAD_TO_SD * np.median(np.abs(values - median), axis=0)

@@ -1,0 +1,228 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import Lasso
+
+from gridlab import evaluate
+from gridlab.days import fold
+from gridlab.errors import DataError
+from gridlab.forecast import MODELS
+from gridlab.forecast import lasso as lasso_module
+from gridlab.forecast.lasso import lasso_by_aicc
+from gridlab.forecast.mean import Mean
+from gridlab.forecast.wavelet import denoise
+from gridlab.schema import mock_prices
+
+PRICES = mock_prices(days=50)
+DAYS = fold(PRICES)
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+def make(name):
+    return MODELS[name](window_days=7) if name == "arima" else MODELS[name]()
+
+
+def series(days):
+    """The sktime view of PRICES: naive UTC, target and inputs."""
+    naive = PRICES.tz_localize(None)
+    return naive["price"][days], naive[["load_forecast"]][days]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_forecast_changes_when_the_future_is_replaced_by_noise(name):
+    forecaster, row = make(name), 42
+    noisy = PRICES.copy()
+    noisy.iloc[24 * row :, 0] = np.random.default_rng(3).normal(0, 1000, 24 * (50 - row))
+    noisy.iloc[24 * (row + 1) :, 1] = -1.0
+    date = str(DAYS.dates[row].date())
+    clean, changed = (evaluate.roll(forecaster, table, first_day=date, days=1) for table in (PRICES, noisy))
+    pd.testing.assert_frame_equal(clean, changed, check_exact=True)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sktimes_interface_gives_what_the_array_core_gives(name):
+    y, X = series(slice(0, 45 * 24))
+    known = series(slice(45 * 24, 46 * 24))[1]
+    forecaster = make(name).fit(y, X=X)
+    rolled = evaluate.roll(make(name), PRICES, first_day=str(DAYS.dates[45].date()), days=1, quantiles=QUANTILES)
+    fh = np.arange(1, 25)
+    assert (forecaster.predict(fh=fh, X=known).to_numpy() == rolled["mean"].to_numpy()).all()
+    quantiles = forecaster.predict_quantiles(fh=fh, X=known, alpha=list(QUANTILES))
+    assert quantiles.to_numpy() == pytest.approx(rolled[["q10", "q50", "q90"]].to_numpy(), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_quantiles_do_not_cross_and_forecasts_are_finite(name):
+    forecast = evaluate.roll(make(name), PRICES, first_day="2024-02-15", days=2, quantiles=(0.05, 0.25, 0.5, 0.95))
+    assert np.isfinite(forecast.to_numpy()).all()
+    assert (np.diff(forecast.drop(columns="mean").to_numpy(), axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_too_little_history_is_refused_with_the_number_needed(name):
+    forecaster = make(name)
+    needed = forecaster.min_history_days
+    with pytest.raises(DataError, match=f"needs {needed} whole days of history, got {needed - 1} before"):
+        forecaster.fit_days(DAYS[: needed - 1])
+    assert np.isfinite(
+        forecaster.forecast_day(forecaster.fit_days(DAYS[:needed]), DAYS[:needed], DAYS.inputs[needed], ())
+    ).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_horizons_of_several_days_feed_forecasts_back_and_widen(name):
+    y, X = series(slice(0, 45 * 24))
+    known = series(slice(45 * 24, 48 * 24))[1]
+    forecaster = make(name).fit(y, X=X)
+    fh = np.arange(1, 73)
+    whole = forecaster.predict(fh=fh, X=known)
+    assert len(whole) == 72
+    assert (forecaster.predict(fh=[1, 30, 72], X=known).to_numpy() == whole.to_numpy()[[0, 29, 71]]).all()
+    bands = forecaster.predict_quantiles(fh=fh, X=known, alpha=[0.1, 0.9]).to_numpy()
+    assert (bands[:, 1] >= bands[:, 0]).all()
+
+
+def test_a_fit_can_be_updated_without_learning_and_from_the_middle_of_a_day():
+    y, X = series(slice(0, 45 * 24))
+    more_y, more_X = series(slice(45 * 24, 46 * 24 + 6))
+    known = series(slice(46 * 24 + 6, 47 * 24))[1]
+    forecaster = MODELS["naive_day"]().fit(y, X=X)
+    forecaster.update(more_y, X=more_X, update_params=False)
+    forecast = forecaster.predict(fh=np.arange(1, 19), X=known)
+    assert (forecast.to_numpy() == more_y.to_numpy()[6:24]).all()
+
+
+def test_a_fit_updated_by_learning_is_the_fit_on_all_of_it():
+    (y, X), (more_y, more_X) = series(slice(0, 44 * 24)), series(slice(44 * 24, 45 * 24))
+    known = series(slice(45 * 24, 46 * 24))[1]
+    updated = MODELS["wavelet"]().fit(y, X=X).update(more_y, X=more_X, update_params=True)
+    all_y, all_X = series(slice(0, 45 * 24))
+    whole = MODELS["wavelet"]().fit(all_y, X=all_X)
+    fh = np.arange(1, 25)
+    assert (updated.predict(fh=fh, X=known).to_numpy() == whole.predict(fh=fh, X=known).to_numpy()).all()
+
+
+def test_a_missing_input_is_refused_and_a_missing_hour_of_it_is_closed_by_the_week_before():
+    forecaster = MODELS["lear"]()
+    fitted = forecaster.fit_days(DAYS[:45])
+    nothing = np.full_like(DAYS.inputs[45], np.nan)
+    with pytest.raises(DataError, match="input 'load_forecast' has no values on 2024-02-15"):
+        forecaster.forecast_day(fitted, DAYS[:45], nothing, ())
+    partly, as_week_before = DAYS.inputs[45].copy(), DAYS.inputs[45].copy()
+    partly[3:6], as_week_before[3:6] = np.nan, DAYS.inputs[38][3:6]
+    closed = forecaster.forecast_day(fitted, DAYS[:45], partly, ())
+    assert (closed == forecaster.forecast_day(fitted, DAYS[:45], as_week_before, ())).all()
+    empty = fold(PRICES.assign(wind_forecast=np.nan))
+    with pytest.raises(DataError, match="input 'wind_forecast' has no values: drop the column"):
+        forecaster.fit_days(empty)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gaps_in_the_history_change_only_the_days_they_touch_and_leave_forecasts_finite(name):
+    gappy = PRICES.copy()
+    gappy.iloc[24 * 40 + 3 : 24 * 41 + 2, 0] = np.nan
+    forecast = evaluate.roll(make(name), gappy, first_day="2024-02-09", days=5)
+    assert [str(d.date()) for d in forecast.index.unique("origin")] == ["2024-02-09", "2024-02-12", "2024-02-13"]
+    assert np.isfinite(forecast.to_numpy()).all()
+
+
+@pytest.mark.parametrize("name", ["naive", "lear", "wavelet", "arima"])
+@pytest.mark.parametrize("freq", ["15min", "30min"])
+def test_shorter_intervals_and_days_of_23_hours_go_through(name, freq):
+    prices = mock_prices(days=34, freq=freq, start="2024-02-08")
+    zone = "America/Los_Angeles"
+    forecaster = MODELS[name](market_tz=zone, **({"window_days": 7} if name == "arima" else {}))
+    forecast = evaluate.roll(forecaster, prices, first_day="2024-03-09", days=2)
+    per_hour = pd.Timedelta(hours=1) // pd.Timedelta(freq)
+    assert forecast.groupby("origin").size().tolist() == [24 * per_hour, 23 * per_hour]
+    assert np.isfinite(forecast.to_numpy()).all()
+
+
+def test_five_minute_intervals_go_through():
+    prices = mock_prices(days=30, freq="5min")
+    forecast = evaluate.roll(MODELS["lear"](), prices, first_day="2024-01-30", days=1)
+    assert forecast.shape == (288, 4)
+
+
+def test_spikes_and_constant_inputs_leave_forecasts_finite():
+    wild = PRICES.assign(wind_forecast=0.0)
+    wild.iloc[24 * 44 + 18, 0] = 100 * wild["price"].median()
+    for name in ("lear", "wavelet", "arima"):
+        forecast = evaluate.roll(make(name), wild, first_day="2024-02-14", days=2)
+        assert np.isfinite(forecast.to_numpy()).all()
+        assert forecast["mean"].abs().max() < 100 * wild["price"].median()
+
+
+@pytest.mark.parametrize(("n_rows", "n_regressors"), [(300, 10), (60, 40), (30, 60)])
+def test_the_compiled_lasso_equals_scikit_learns_at_the_penalty_of_least_aicc(n_rows, n_regressors, monkeypatch):
+    monkeypatch.setattr(lasso_module, "TOLERANCE", 1e-9)
+    monkeypatch.setattr(lasso_module, "PATIENCE", 60)
+    rng = np.random.default_rng(n_rows)
+    X = rng.normal(size=(n_rows, n_regressors)) @ rng.normal(size=(n_regressors, n_regressors)) / 3 + 1
+    y = X[:, :4] @ [1.0, -2.0, 0.5, 0.1] + rng.normal(size=n_rows)
+    coefficients, intercepts = lasso_by_aicc(X, y[:, None])
+    scale = X.std(axis=0)
+    Z, centred = (X - X.mean(axis=0)) / scale, y - y.mean()
+    best, least = None, np.inf
+    for penalty in np.abs(Z.T @ centred / n_rows).max() * 1e-3 ** np.linspace(0, 1, 60):
+        b = Lasso(alpha=penalty, fit_intercept=False, tol=1e-12, max_iter=200_000).fit(Z, centred).coef_
+        k = np.count_nonzero(b) + 1
+        if k >= n_rows - 2:
+            break
+        criterion = n_rows * np.log(np.mean((centred - Z @ b) ** 2)) + 2 * k + 2 * k * (k + 1) / (n_rows - k - 1)
+        best, least = (b, criterion) if criterion < least else (best, min(least, criterion))
+    assert coefficients[:, 0] == pytest.approx(best / scale, abs=1e-5)
+    assert intercepts[0] == pytest.approx(y.mean() - X.mean(axis=0) @ coefficients[:, 0])
+
+
+def test_a_constant_regressor_or_target_gets_no_coefficient():
+    X = np.column_stack([np.ones(50), np.arange(50.0)])
+    coefficients, intercepts = lasso_by_aicc(X, np.column_stack([np.full(50, 3.0), np.arange(50.0)]))
+    assert coefficients[0].tolist() == [0.0, 0.0]
+    assert coefficients[:, 0].tolist() == [0.0, 0.0]
+    assert intercepts[0] == 3.0
+    assert coefficients[1, 1] == pytest.approx(1.0, abs=0.01)
+
+
+@settings(max_examples=20)
+@given(scale=st.floats(0.1, 10), shift=st.floats(-100, 100))
+def test_denoising_moves_with_scale_and_shift_and_keeps_a_constant(scale, shift):
+    rows = np.random.default_rng(0).normal(size=(2, 192))
+    assert denoise(scale * rows + shift) == pytest.approx(scale * denoise(rows) + shift, abs=1e-8)
+    assert denoise(np.full((1, 192), shift)) == pytest.approx(np.full((1, 192), shift), abs=1e-9)
+
+
+def test_denoising_treats_each_row_by_itself():
+    rows = np.random.default_rng(1).normal(size=(3, 192))
+    assert (denoise(rows)[1] == denoise(rows[1:2])[0]).all()
+
+
+def test_the_standard_naive_takes_the_week_on_monday_saturday_and_sunday():
+    forecast = evaluate.roll(MODELS["naive"](), PRICES, first_day="2024-02-05", days=7)
+    for origin, table in forecast.groupby("origin"):
+        lag = 7 if origin.weekday() in (0, 5, 6) else 1
+        past = PRICES["price"].reindex(table.index.get_level_values("time") - pd.Timedelta(days=lag))
+        assert (table["mean"].to_numpy() == past.to_numpy()).all()
+
+
+def test_unknown_rules_and_members_are_refused_with_the_known_ones():
+    with pytest.raises(DataError, match="rule must be one of standard, day, week, got 'year'"):
+        MODELS["naive"](rule="year").fit_days(DAYS)
+    with pytest.raises(DataError, match=r"members must be names of naive.*got \['oracle'\]"):
+        Mean(["oracle"]).fit_days(DAYS)
+    with pytest.raises(DataError, match="the series needs a time index, got RangeIndex"):
+        MODELS["naive"]().fit(pd.Series(np.arange(1000.0)))
+
+
+def test_ours_work_in_sktimes_own_tools():
+    from sktime.forecasting.compose import TransformedTargetForecaster
+    from sktime.forecasting.model_evaluation import evaluate as sktime_evaluate
+    from sktime.split import SlidingWindowSplitter
+
+    y, _ = series(slice(0, 24 * 40))
+    splitter = SlidingWindowSplitter(fh=np.arange(1, 25), window_length=24 * 35, step_length=24)
+    table = sktime_evaluate(TransformedTargetForecaster([("model", MODELS["naive"]())]), splitter, y)
+    assert len(table) == 5
+    assert table.filter(like="test_").notna().all(axis=None)
