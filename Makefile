@@ -1,0 +1,64 @@
+# make help lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+UV := uv==0.13.8
+
+# parameters of make backtest
+PRICES ?=
+DAYS ?=
+MARKET_TZ ?=
+GIVEN := $(if $(PRICES),-p prices_path="$(PRICES)") $(if $(DAYS),-p days=$(DAYS)) $(if $(MARKET_TZ),-p market_tz=$(MARKET_TZ))
+
+.DEFAULT_GOAL := help
+.PHONY: help install backtest lab test lint unit notebooks-check store-notebooks bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
+	@echo "  PRICES=<file> DAYS=<n> MARKET_TZ=<zone> belong to make backtest"
+
+install: $(STAMP) ## make .venv and install what requirements.lock pins (a second call installs nothing)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gridlab needs Python 3.11 or later: make PYTHON=python3.12"; exit 1; }
+	@echo "Installing into $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+backtest: $(STAMP) ## run the main study and print where its report is: make backtest PRICES=prices.csv
+	@$(BIN)/gridlab run backtest $(GIVEN)
+
+lab: $(STAMP) ## open JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+test: lint unit notebooks-check ## everything that CI runs
+
+lint: $(STAMP) ## style, types and the architecture's contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(STAMP) ## tests, doctests and coverage
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest -p no:doctest --doctest-glob=README.md README.md docs
+
+notebooks-check: $(STAMP) ## run every notebook and compare the stored outputs
+	$(BIN)/python -m pytest -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+
+store-notebooks: $(STAMP) ## run every notebook and store the outputs of its tagged cells
+	$(BIN)/python tests/store_outputs.py
+
+bench: $(STAMP) ## time the forecast day, the MPC day, clearing and the report
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=min,median,rounds -o python_files=bench_*.py
+
+lock: $(STAMP) ## resolve pyproject.toml again into requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock
+
+clean: ## remove .venv and caches; reports stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* .import_linter_cache

@@ -1,0 +1,103 @@
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import nbformat
+import pytest
+import yaml
+from conftest import PROJECT
+
+from gridlab import batch
+
+NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+STUDIES = sorted((PROJECT / "params").glob("*.yaml"))
+TAG = "nbval-check-output"
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return request.param
+
+
+def code_cells(path):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def test_every_notebook_asks_a_question_and_declares_parameters_with_help(notebook):
+    (listed,) = [n for n in batch.notebooks(notebook.parent) if n.path == notebook]
+    assert listed.problem is None
+    assert listed.question.endswith("?")
+    assert all(p.help for p in listed.parameters)
+    assert {"prices_path", "market_tz", "days", "seed", "out_dir"} <= {p.name for p in listed.parameters}
+
+
+def test_tagged_cells_hold_stored_outputs_that_nbval_can_compare_and_others_hold_none(notebook):
+    tagged = [cell for cell in code_cells(notebook) if TAG in cell.metadata.get("tags", [])]
+    assert tagged
+    for cell in tagged:
+        assert cell.execution_count is not None
+        assert any("text/plain" in output.get("data", {}) for output in cell.outputs)
+    assert not any(cell.outputs for cell in code_cells(notebook) if cell not in tagged)
+
+
+def test_cells_show_one_thing_and_the_last_writes_the_record(notebook):
+    cells = code_cells(notebook)
+    assert cells[-1].source.rstrip().endswith("report.write(record, out_dir)")
+    assert sum("report.write(" in cell.source for cell in cells) == 1
+    assert not any(re.search(r"^\s*def \w+\(.*\n(.*\n){12,}", cell.source, re.M) for cell in cells)
+
+
+def test_every_notebook_runs_in_batch_and_leaves_a_report(notebook, tmp_path):
+    study = batch.load_study(PROJECT / "params" / "smoke.yaml", notebook)
+    small = {"models": ["naive", "wavelet"]} if any(p.name == "models" for p in batch.parameters(notebook)) else {}
+    run = batch.run(notebook, {**study.params, **small}, tmp_path)
+    assert run.error is None
+    page = run.report.read_text(encoding="utf-8")
+    assert "Simulated" in page or "SIMULATED" in page
+    assert json.loads((run.folder / "manifest.json").read_text())["status"] == "done"
+    assert {"notebook.ipynb", "report.html", "record.json", "manifest.json", "run.log"} <= {
+        path.name for path in run.folder.iterdir()
+    }
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_params_file_fits_its_notebook(path):
+    names_none = "notebook" not in yaml.safe_load(path.read_text())
+    study = batch.load_study(path, "backtest" if names_none else None)
+    assert study.notebook in NOTEBOOKS
+
+
+def test_the_environment_file_adds_nothing_to_what_pyproject_and_the_lock_say():
+    environment = yaml.safe_load((PROJECT / "environment.yml").read_text())
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    python, pip, nested = environment["dependencies"]
+    assert python == "python" + project["requires-python"]
+    assert pip == "pip"
+    assert nested == {"pip": ["-r requirements.lock", "--no-deps -e ."]}
+
+
+def test_the_lock_pins_every_dependency_with_hashes_and_no_address():
+    lock = (PROJECT / "requirements.lock").read_text()
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    extras = [d for extra in project["optional-dependencies"].values() for d in extra]
+    names = {re.split(r"[<>=\[]", d)[0].lower() for d in [*project["dependencies"], *extras]} - {"gridlab"}
+    pinned = set(re.findall(r"^([a-z0-9_.-]+)==", lock, re.M))
+    assert names <= pinned
+    assert "://" not in lock
+    assert len(re.findall(r"^[a-z0-9_.-]+==", lock, re.M)) <= lock.count("--hash=sha256:")
+
+
+def test_importing_the_package_loads_no_stage():
+    code = "import sys, gridlab; print([m for m in sys.modules if m.startswith('gridlab.') or m in ('numpy', 'pandas')])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", ["schema", "days", "features", "forecast", "evaluate", "mpc", "backtest", "plots", "report", "batch", "cli", "sources"])
+def test_importing_a_stage_loads_no_heavy_package(module):
+    heavy = ("sktime", "cvxpy", "numba", "papermill", "matplotlib", "sklearn", "statsmodels", "pmdarima", "dask", "arch")
+    code = f"import sys, gridlab.{module}; print([m for m in {heavy} if m in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
