@@ -54,7 +54,7 @@ store-notebooks: $(STAMP) ## run every notebook and store the outputs of its tag
 	$(BIN)/python tests/store_outputs.py
 
 bench: $(STAMP) ## time the forecast day, the MPC day, clearing and the report
-	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=min,median,rounds -o python_files=bench_*.py
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=min,median,rounds -o python_files=bench_*.py -o python_functions=bench_*
 
 lock: $(STAMP) ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
