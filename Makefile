@@ -45,7 +45,6 @@ lint: $(STAMP) ## style, types and the architecture's contracts
 
 unit: $(STAMP) ## tests, doctests and coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
-	$(BIN)/python -m pytest -p no:doctest --doctest-glob=README.md README.md docs
 
 notebooks-check: $(STAMP) ## run every notebook and compare the stored outputs
 	$(BIN)/python -m pytest -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks

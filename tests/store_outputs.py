@@ -11,7 +11,9 @@ TAG = "nbval-check-output"
 
 def store(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, kernel_name="python3", timeout=600, resources={"metadata": {"path": path.parent}}).execute()
+    NotebookClient(
+        notebook, kernel_name="python3", timeout=600, resources={"metadata": {"path": path.parent}}
+    ).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code" and TAG not in cell.metadata.get("tags", []):

@@ -69,6 +69,18 @@ def is_number(value: Any) -> bool:
     return (isinstance(value, (int, float)) and not isinstance(value, bool)) or value in ("inf", "-inf")
 
 
+def percent(share: float, decimals: int = 0) -> str:
+    r"""
+    A share as a percentage, its sign held to the number by a space that does not break.
+
+    Examples
+    --------
+    >>> percent(0.882), percent(0.0354, 1)
+    ('88\xa0%', '3.5\xa0%')
+    """
+    return f"{100 * share:.{decimals}f}\N{NO-BREAK SPACE}%"
+
+
 def moment(iso: str) -> str:
     """
     A time in ISO format, to the minute.
