@@ -1,0 +1,204 @@
+"""The battery's linear programme and the policies built on it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gridlab import mpc
+from gridlab.assets import Battery
+from gridlab.errors import DataError, PlanError
+from gridlab.mpc import battery as programme
+from gridlab.schema import mock_times, validate
+
+price_lists = st.lists(st.sampled_from([-80, -20, -1, 0, 3, 20, 35, 50, 90, None]), min_size=8, max_size=8)
+vectors = price_lists.map(lambda prices: np.array([np.nan if p is None else p for p in prices], dtype=float))
+batteries = st.builds(
+    Battery,
+    power_mw=st.just(1.0),
+    energy_mwh=st.sampled_from([1.0, 2.0, 5.0]),
+    eta_charge=st.sampled_from([0.5, 0.9, 1.0]),
+    eta_discharge=st.sampled_from([0.8, 1.0]),
+    soc_min=st.sampled_from([0.0, 0.2]),
+    degradation_cost=st.sampled_from([0.0, 6.0]),
+)
+
+
+def plan(price, battery, soc=None, low=None, high=None, **terminal):
+    low = battery.soc_low_mwh if low is None else low
+    soc = battery.soc_low_mwh if soc is None else soc
+    high = battery.soc_high_mwh if high is None else high
+    return mpc.plan_battery(price, battery, soc_mwh=soc, step_hours=1, end_low_mwh=low, end_high_mwh=high, **terminal)
+
+
+def best_on_a_grid(price, battery, grid_mwh, terminal_value):
+    """Dynamic programming over every state of charge on a grid, one action an interval: the judge."""
+    soc = np.arange(battery.soc_low_mwh, battery.soc_high_mwh + 1e-9, grid_mwh)
+    change = soc[np.newaxis, :] - soc[:, np.newaxis]
+    drawn = np.where(change > 0, change / battery.eta_charge, 0)
+    sold = np.where(change < 0, -change * battery.eta_discharge, 0)
+    value = terminal_value * soc
+    for p in price[::-1]:
+        limit = 0 if np.isnan(p) else battery.power_mw
+        cash = np.nan_to_num(p) * (sold - drawn) - battery.degradation_cost * sold
+        cash[np.maximum(drawn, sold) > limit + 1e-9] = -np.inf
+        value = (cash + value).max(axis=1)
+    return value[0]
+
+
+@given(vectors, st.sampled_from([0.0, 10.0, 40.0]), st.sampled_from([0.0, 6.0]))
+def test_the_plan_is_as_good_as_the_best_of_all_on_a_grid(price, terminal_value, cost):
+    battery = Battery(1, 2, eta_charge=0.5, eta_discharge=1.0, degradation_cost=cost)  # its corners lie on the grid
+    best = best_on_a_grid(price, battery, 0.5, terminal_value)
+    assert plan(price, battery, terminal_value=terminal_value).objective == pytest.approx(best, abs=1e-5)
+
+
+@given(vectors, batteries)
+def test_a_plan_keeps_its_limits_never_goes_both_ways_and_rests_in_a_gap(price, battery):
+    found = plan(price, battery, high=battery.soc_low_mwh)
+    assert (np.minimum(found.charge_mw, found.discharge_mw) == 0).all()
+    assert max(found.charge_mw.max(), found.discharge_mw.max()) <= battery.power_mw + 1e-6
+    assert (found.power_mw[np.isnan(price)] == 0).all()
+    stored = np.cumsum(battery.eta_charge * found.charge_mw - found.discharge_mw / battery.eta_discharge)
+    assert battery.soc_low_mwh + stored == pytest.approx(found.soc_mwh, abs=1e-6)
+    assert found.soc_mwh[-1] == pytest.approx(battery.soc_low_mwh, abs=1e-6)
+    assert found.soc_mwh.max() <= battery.soc_high_mwh
+
+
+@given(st.integers(1, 80), st.floats(0, 0.99), batteries)
+def test_a_spread_that_does_not_pay_for_the_losses_and_the_wear_trades_nothing(price, share, battery):
+    spread = share * ((1 / battery.eta_round_trip - 1) * price + battery.degradation_cost)
+    prices = np.array([price, price + spread, price, price + spread], dtype=float)
+    assert (plan(prices, battery).power_mw == 0).all()
+
+
+def test_burning_energy_at_negative_prices_is_excluded():
+    battery = Battery(1, 1, 0.8, 0.8)
+    found = plan([-50, -50, -50, -50], battery)
+    assert (found.charge_mw * found.discharge_mw == 0).all()
+    assert found.objective == pytest.approx(best_on_a_grid(np.full(4, -50.0), battery, 0.01, 0), abs=0.5)
+
+
+def test_energy_left_is_worth_what_it_would_earn_beyond_the_plan():
+    battery = Battery(1, 1, 1, 1)
+    assert plan([10], battery).power_mw.tolist() == [0]
+    assert plan([10], battery, price_beyond=[90]).power_mw.tolist() == [-1]
+    assert plan([10], battery, price_beyond=[90], terminal_value=-85).power_mw.tolist() == [0]
+    assert plan([10], battery, terminal_value=20).objective == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("soc", "low", "high", "said"),
+    [
+        (3, 0, 2, "soc_mwh = 3 is outside the battery's 0 to 2 MWh"),
+        (0, 1.5, 2, "end_low_mwh = 1.5 is 0.6 MWh above what the battery can reach from 0 MWh, 0.9"),
+        (2, 0, 0.5, "end_high_mwh = 0.5 is 0.5 MWh below what the battery can reach from 2 MWh, 1"),
+        (0, 1, 0.5, "end_low_mwh = 1 lies above end_high_mwh = 0.5"),
+    ],
+)
+def test_what_cannot_be_planned_names_the_limit_and_by_how_much(soc, low, high, said):
+    with pytest.raises(PlanError, match=said):
+        plan([50.0, np.nan], Battery(1, 2, 0.9, 1.0), soc=soc, low=low, high=high)
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [([], "price is empty"), ([[1.0]], "must be a vector"), ([1.0, np.inf], "infinite in interval 1")],
+)
+def test_prices_that_cannot_be_planned_on_are_refused(price, said):
+    with pytest.raises(DataError, match=said):
+        plan(price, Battery(1, 2))
+
+
+def test_the_next_solver_answers_where_the_first_does_not_and_is_named(monkeypatch):
+    price, battery = np.array([10.0, 20, 90, 40, 80]), Battery(1, 2)
+    first = plan(price, battery)
+    monkeypatch.setattr(programme, "SOLVERS", ("HIGHS", "CLARABEL"))
+    monkeypatch.setitem(programme._OPTIONS, "HIGHS", {"simplex_iteration_limit": 0, "presolve": "off"})
+    second = plan(price, battery)
+    assert (first.solver, second.solver) == ("HIGHS", "CLARABEL")
+    assert second.power_mw == pytest.approx(first.power_mw, abs=1e-5)
+
+
+def test_when_no_solver_answers_each_one_is_heard(monkeypatch):
+    monkeypatch.setattr(programme, "SOLVERS", ("HIGHS", "GUROBI"))
+    monkeypatch.setattr(
+        programme, "_OPTIONS", {"HIGHS": {"simplex_iteration_limit": 0, "presolve": "off"}, "GUROBI": {}}
+    )
+    with pytest.raises(PlanError, match=r"HIGHS: .*; GUROBI: .*not installed"):
+        plan([10.0, 20, 90, 40, 80], Battery(1, 2))
+
+
+def test_scs_answers_to_its_own_accuracy(monkeypatch):
+    price, battery = np.array([10.0, 20, 90, 40, 80]), Battery(1, 2)
+    best = plan(price, battery).objective
+    monkeypatch.setattr(programme, "SOLVERS", ("SCS",))
+    assert plan(price, battery).objective == pytest.approx(best, rel=1e-2)
+
+
+def test_a_plan_does_not_depend_on_the_plan_before_it():
+    price, battery = np.array([10.0, 10, 90, 90, 10, 90]), Battery(1, 2, 1, 1)
+    alone = plan(price, battery).power_mw
+    plan(price[::-1], battery)
+    assert (plan(price, battery).power_mw == alone).all()
+
+
+def forecast_of(mean, freq="1h"):
+    return pd.DataFrame({"mean": mean}, index=mock_times(2, freq=freq)[: len(mean)])
+
+
+bands = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted)
+
+
+@settings(max_examples=25)
+@pytest.mark.parametrize("name", sorted(mpc.POLICIES))
+@given(price=vectors, battery=batteries, start=st.floats(0, 1), band=bands)
+def test_every_policy_keeps_to_the_battery_and_ends_in_its_band(name, price, battery, start, band):
+    low, high = battery.soc_low_mwh, battery.soc_high_mwh
+    open_hours = np.count_nonzero(~np.isnan(price))
+    soc = low + start * (high - low)
+    reach_low, reach_high = soc - open_hours / battery.eta_discharge, soc + open_hours * battery.eta_charge
+    end_low, end_high = np.clip(low + np.array(band) * (high - low), reach_low, reach_high).clip(low, high)
+    if name == "idle":
+        end_low = end_high = soc
+    state = mpc.State(battery, soc, end_low, end_high)
+    schedule = validate(mpc.POLICIES[name]()(state, forecast_of(price)), "schedule")
+    power = schedule["battery_mw"].to_numpy()
+    assert np.abs(power).max() <= battery.power_mw + 1e-6
+    assert (power[np.isnan(price)] == 0).all()
+    assert schedule["soc_mwh"].between(low - 1e-6, high + 1e-6).all()
+    assert end_low - 1e-6 <= schedule["soc_mwh"].iloc[-1] <= end_high + 1e-6
+    stored = np.where(power < 0, -power * battery.eta_charge, -power / battery.eta_discharge)
+    assert soc + np.cumsum(stored) == pytest.approx(schedule["soc_mwh"].to_numpy(), abs=1e-5)
+
+
+def test_the_threshold_rule_charges_when_cheap_and_discharges_when_dear():
+    state = mpc.State(Battery(1, 2, 1, 1), 0.0, 0.0, 0.0)
+    schedule = mpc.Threshold()(state, forecast_of([10.0, 10, 40, 40, 40, 40, 90, 90]))
+    assert schedule["battery_mw"].tolist() == [-1, -1, 0, 0, 0, 0, 1, 1]
+
+
+def test_the_threshold_rule_rests_when_nothing_is_known_or_the_quantiles_are_equal():
+    state = mpc.State(Battery(1, 2, 1, 1), 0.0, 0.0, 0.0)
+    for mean in ([np.nan] * 4, [-30.0] * 4):
+        assert (mpc.Threshold()(state, forecast_of(mean))["battery_mw"] == 0).all()
+
+
+def test_thresholds_out_of_order_are_refused():
+    with pytest.raises(DataError, match="charge_quantile < discharge_quantile"):
+        mpc.Threshold(0.8, 0.2)
+
+
+def test_mpc_carries_energy_to_a_morning_peak_that_it_has_seen_before():
+    peak_at_the_start = np.r_[90.0, 90.0, np.full(20, 40.0), 10.0, 10.0]
+    state = mpc.State(Battery(1, 2, 1, 1), 0.0, 0.0, 2.0)
+    guessed = mpc.ModelPredictive()(state, forecast_of(peak_at_the_start))
+    assert guessed["soc_mwh"].iloc[-1] == 2
+    assert guessed.attrs["solver"] == "HIGHS"
+    assert mpc.ModelPredictive(terminal_value=0.0)(state, forecast_of(peak_at_the_start))["soc_mwh"].iloc[-1] == 0
+
+
+def test_mpc_rests_when_nothing_is_known():
+    state = mpc.State(Battery(1, 2), 0.5, 0.5, 0.5)
+    assert (mpc.ModelPredictive()(state, forecast_of([np.nan] * 3))["battery_mw"] == 0).all()
