@@ -47,7 +47,7 @@ unit: $(STAMP) ## tests, doctests and coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
 notebooks-check: $(STAMP) ## run every notebook and compare the stored outputs
-	$(BIN)/python -m pytest -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+	$(BIN)/python -m pytest -n 2 --dist loadfile -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
 
 store-notebooks: $(STAMP) ## run every notebook and store the outputs of its tagged cells
 	$(BIN)/python tests/store_outputs.py

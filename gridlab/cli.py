@@ -94,12 +94,19 @@ def notebooks(folder: Path | None) -> None:
 @click.option("--price-unit", type=click.Choice(["$/MWh", "$/kWh"]), help="Unit of the prices.")
 @click.option("--node", help="The node to read, of a CAISO file that holds several.")
 @click.option("--location", help="The location to read, of a gridstatus file that holds several.")
-def data(file: Path, **options: str | None) -> None:
+@click.option("--market-tz", help="Time zone that says when a day begins.  [default: that of --tz, else UTC]")
+@click.option(
+    "--save", type=click.Path(path_type=Path), help="Write what was read to this parquet file, for notebooks."
+)
+def data(file: Path, market_tz: str | None, save: Path | None, **options: str | None) -> None:
     """Read FILE, a price file of any format, and show what it is, its range, gaps and statistics."""
     from gridlab import sources
 
-    given = {name: value for name, value in options.items() if value is not None}
-    click.echo(sources.describe(sources.read_prices(file, **given)))
+    prices = sources.read_prices(file, **{name: value for name, value in options.items() if value is not None})
+    click.echo(sources.describe(prices, market_tz=market_tz or options["tz"] or "UTC"))
+    if save is not None:
+        sources.write_parquet(prices, save)
+        click.echo(f"\nSaved: {save.absolute()}")
 
 
 def _out(out: Path | None) -> Path:

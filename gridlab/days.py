@@ -8,6 +8,7 @@ clock skips is interpolated from its neighbours, and on the day of 25 hours the 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
@@ -104,6 +105,11 @@ def fold(prices: pd.DataFrame, market_tz: str = "UTC", *, target: str = "price")
     Days
         Every market day that the table touches; slots that it does not reach are NaN.
 
+    Raises
+    ------
+    DataError
+        If the table is empty, its intervals do not divide a day, or there is no such time zone.
+
     Examples
     --------
     >>> from gridlab.schema import mock_prices
@@ -111,6 +117,8 @@ def fold(prices: pd.DataFrame, market_tz: str = "UTC", *, target: str = "price")
     >>> days.price.shape, days.inputs.shape, days.names
     ((3, 24), (3, 24, 1), ('load_forecast',))
     """
+    if not len(prices):
+        raise DataError("the table has no rows: choose a period within the data")
     names = tuple(str(column) for column in prices.columns if str(column).endswith("_forecast"))
     n_slots = _slots_in_a_day(prices.index)
     day, slot = _cells(prices.index, market_tz, n_slots)
@@ -144,6 +152,22 @@ def unfold(values: Floats, dates: pd.DatetimeIndex, times: pd.DatetimeIndex, mar
     return np.asarray(values[day + (first - dates[0]).days, slot])
 
 
+def zone(name: str) -> ZoneInfo:
+    """
+    The time zone of an IANA name.
+
+    Examples
+    --------
+    >>> zone("Mars/Olympus")
+    Traceback (most recent call last):
+    gridlab.errors.DataError: there is no time zone 'Mars/Olympus': use an IANA name such as 'America/Los_Angeles'
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError, IndexError) as error:
+        raise DataError(f"there is no time zone {name!r}: use an IANA name such as 'America/Los_Angeles'") from error
+
+
 def market_dates(times: pd.DatetimeIndex, market_tz: str = "UTC") -> pd.DatetimeIndex:
     """
     The market's date of each time, midnight without a time zone.
@@ -154,7 +178,7 @@ def market_dates(times: pd.DatetimeIndex, market_tz: str = "UTC") -> pd.Datetime
     >>> market_dates(times, "America/Los_Angeles").strftime("%d %b").tolist()
     ['30 Jun', '01 Jul']
     """
-    return times.tz_convert(market_tz).tz_localize(None).normalize()
+    return times.tz_convert(zone(market_tz)).tz_localize(None).normalize()
 
 
 def day_times(date: pd.Timestamp, index: pd.DatetimeIndex, market_tz: str = "UTC") -> pd.DatetimeIndex:
@@ -211,7 +235,7 @@ def _closed(values: Floats) -> Floats:
 
 def _bounds(dates: pd.DatetimeIndex, market_tz: str) -> pd.DatetimeIndex:
     """UTC time of each date's midnight; where the clock skips midnight, the first moment after it."""
-    return dates.tz_localize(market_tz, nonexistent="shift_forward", ambiguous=True).tz_convert("UTC")
+    return dates.tz_localize(zone(market_tz), nonexistent="shift_forward", ambiguous=True).tz_convert("UTC")
 
 
 def _first_and_last_date(times: pd.Index, market_tz: str) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -228,7 +252,7 @@ def _slots_in_a_day(times: pd.Index) -> int:
 
 def _cells(times: pd.Index, market_tz: str, n_slots: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row, counted from the first time's date, and slot of each time."""
-    clock = pd.DatetimeIndex(times).tz_convert(market_tz).tz_localize(None)
+    clock = pd.DatetimeIndex(times).tz_convert(zone(market_tz)).tz_localize(None)
     dates = clock.normalize()
     day = ((dates - dates[0]) / pd.Timedelta(days=1)).to_numpy().round().astype(np.int64)
     minute = (clock.hour.to_numpy() * 60 + clock.minute.to_numpy()).astype(np.int64)

@@ -52,7 +52,7 @@ def roll(
     ------
     DataError
         If the days lie outside the data, the history is too short for the model, the quantiles are not rising in
-        (0, 1), the forecaster gives no quantiles, or its time zone is another.
+        (0, 1), the forecaster gives no quantiles, its time zone is another, or `n_jobs` is below 1.
 
     Examples
     --------
@@ -63,6 +63,8 @@ def roll(
     ((48, 4), ['mean', 'q10', 'q50', 'q90'])
     """
     validate(prices, "prices")
+    if n_jobs < 1:
+        raise DataError(f"n_jobs must be at least 1, got {n_jobs}")
     market_tz = _market_tz(forecaster, market_tz)
     names = ["mean", *_quantile_names(quantiles)]
     known = fold(prices, market_tz)
@@ -98,7 +100,7 @@ def last_days(prices: pd.DataFrame, days: int, *, history_days: int = 28, market
     Raises
     ------
     DataError
-        If not one day is left.
+        If `days` is below 1, or not one day is left.
 
     Examples
     --------
@@ -106,10 +108,15 @@ def last_days(prices: pd.DataFrame, days: int, *, history_days: int = 28, market
     >>> last_days(mock_prices(days=40), 56)
     ('2024-01-29', 12)
     """
+    if days < 1:
+        raise DataError(f"days must be at least 1, got {days}")
     known = fold(prices[["price"]], market_tz)
     whole = np.flatnonzero(known.is_whole)
     if len(whole) <= history_days:
-        raise DataError(f"the prices have {len(whole)} whole days, {history_days + 1} are needed: give a longer file")
+        raise DataError(
+            f"the prices have {len(whole)} whole days of {len(known)}, {history_days + 1} are needed: give a longer "
+            "file, or fill its gaps"
+        )
     end = int(whole[-1])
     first = max(int(whole[history_days]), end - days + 1)
     return str(known.dates[first].date()), end - first + 1
@@ -157,7 +164,7 @@ def score(
     >>> from gridlab.schema import mock_forecast, mock_prices
     >>> score(mock_forecast(), mock_prices())[["mae", "coverage_80", "n"]].round(2)
           mae  coverage_80    n
-    all  6.47         0.98  168
+    all  5.55         0.99  168
     """
     validate(prices, "prices")
     models = forecast.index.droplevel(["origin", "time"]) if "model" in forecast.index.names else None
@@ -231,11 +238,13 @@ def _quantile_names(quantiles: Sequence[float]) -> list[str]:
 
 
 def _rows(known: Days, first_day: str, days: int) -> range:
-    try:
-        first = (pd.Timestamp(first_day) - known.dates[0]).days
-    except ValueError as error:
-        raise DataError(f"first_day must be a date such as 2024-03-01, got {first_day!r}") from error
-    if days < 1 or first < 0 or first + days > len(known):
+    date = pd.to_datetime(first_day, errors="coerce")
+    if pd.isna(date) or date.tz is not None:
+        raise DataError(f"first_day must be a date such as 2024-03-01, got {first_day!r}")
+    first = (date - known.dates[0]).days
+    if days < 1:
+        raise DataError(f"days must be at least 1, got {days}")
+    if first < 0 or first + days > len(known):
         span = f"{known.dates[0].date()} to {known.dates[-1].date()}"
         raise DataError(f"{days} days from {first_day} do not lie in the data ({span}): choose others")
     return range(first, first + days)

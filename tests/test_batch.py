@@ -7,6 +7,7 @@ import time
 from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,6 +114,11 @@ def test_a_missing_notebook_is_refused_with_those_there_are(project):
         batch.run("godo")
     with pytest.raises(DataError, match=r"no notebook 'notebooks/none.ipynb'"):
         batch.run("notebooks/none.ipynb")
+
+
+def test_outside_of_a_checkout_the_refusal_says_where_to_call_from(tmp_path):
+    with chdir(tmp_path), pytest.raises(DataError, match=r"there are no notebooks in .*: call from the checkout"):
+        batch.run("backtest")
 
 
 KINDS = st.recursive(
@@ -447,9 +453,26 @@ def test_a_kernel_that_dies_is_tried_again(project, tmp_path):
     assert read(run.folder / "manifest.json")["attempts"] == 2
 
 
+def test_a_kernel_that_always_dies_is_given_up_with_the_cell_and_what_to_look_at(project, tmp_path):
+    path = write_notebook(tmp_path / "dies.ipynb", "# Fit\nimport os\nos._exit(1)")
+    run = batch.run(path)
+    assert run.error == (
+        "its kernel died in cell 4 of 4 (Fit): see run.log, and whether its memory is enough, then run it again"
+    )
+    assert read(run.folder / "manifest.json")["attempts"] == process.ATTEMPTS
+
+
+def test_a_process_that_ends_before_its_first_cell_is_told_by_its_exit_status():
+    child = process._Child(SimpleNamespace(returncode=3))
+    assert process._death("its process died", child).startswith("its process died, with exit status 3: see run.log")
+
+
 def test_a_worker_that_dies_is_a_failed_run(project):
     run = batch.run("kills_parent")
-    assert run.error == "its process died with exit status -9: see run.log"
+    assert run.error == (
+        "its process died in cell 4 of 4 (import os, signal), killed by SIGKILL: see run.log, and whether its memory "
+        "is enough, then run it again"
+    )
     assert sources(run)[0].startswith("**This run failed:** its process died")
 
 
@@ -534,16 +557,13 @@ def test_a_bar_is_quiet_in_ci_and_where_nobody_looks(monkeypatch):
 
 
 def test_only_failures_of_the_machinery_are_tried_again():
-    from nbclient.exceptions import DeadKernelError
-
-    assert worker._is_ours(DeadKernelError("Kernel died"))
     assert worker._is_ours(RuntimeError("Kernel didn't respond in 60 seconds"))
     assert worker._is_ours(OSError("Address already in use (addr='tcp://127.0.0.1:5')"))
     assert not worker._is_ours(ValueError("no model"))
 
 
 def test_a_cell_is_called_by_its_first_heading_or_comment_or_line():
-    assert worker.cell_name("\n# %% Read\nx = 1") == "Read"
-    assert worker.cell_name("## Prices\nwords") == "Prices"
-    assert worker.cell_name("x = 1") == "x = 1"
-    assert worker.cell_name("") == ""
+    assert declared.cell_name("\n# %% Read\nx = 1") == "Read"
+    assert declared.cell_name("## Prices\nwords") == "Prices"
+    assert declared.cell_name("x = 1") == "x = 1"
+    assert declared.cell_name("") == ""

@@ -9,11 +9,12 @@ import time
 from contextlib import chdir
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 import gridlab
-from gridlab import batch, cli
+from gridlab import batch, cli, sources
 from gridlab.schema import mock_prices
 from notebooks import make_project, write_notebook
 
@@ -200,6 +201,24 @@ def test_data_shows_what_a_price_file_is(project, tmp_path):
     assert "prices.csv" in answer.stdout
 
 
+def test_data_counts_days_by_the_market_s_clock_which_is_that_of_the_times_unless_said(project, tmp_path):
+    clock = pd.date_range("2024-03-29", periods=120, freq="1h", tz="Europe/Oslo").tz_localize(None)
+    pd.DataFrame({"time": clock, "price": 30.0}).to_csv(tmp_path / "oslo.csv", index=False)
+    assert "days under 24 hours     1: 2024-03-31" in call("data", tmp_path / "oslo.csv", "--tz", "Europe/Oslo").stdout
+    utc = call("data", tmp_path / "oslo.csv", "--tz", "Europe/Oslo", "--market-tz", "UTC").stdout
+    assert "days under 24 hours     none" in utc
+
+
+def test_data_saves_what_it_read_so_that_a_notebook_reads_it_without_options(project, tmp_path):
+    (mock_prices(days=7)[["price"]] / 1000).to_csv(tmp_path / "kwh.csv")
+    refused = call("data", tmp_path / "kwh.csv", "--save", tmp_path / "kwh.parquet")
+    assert (refused.exit_code, (tmp_path / "kwh.parquet").exists()) == (1, False)
+    answer = call("data", tmp_path / "kwh.csv", "--price-unit", "$/kWh", "--save", tmp_path / "kwh.parquet")
+    assert answer.stdout.endswith(f"Saved: {tmp_path / 'kwh.parquet'}\n")
+    saved = sources.read_prices(tmp_path / "kwh.parquet")["price"]
+    assert saved.to_numpy() == pytest.approx(mock_prices(days=7)["price"].to_numpy())
+
+
 def test_the_version_is_printed():
     assert call("--version").output == f"gridlab {gridlab.__version__}\n"
 
@@ -240,7 +259,19 @@ def test_no_kernel_outlives_a_command_that_is_killed(project, tmp_path):
     process.kill()
     process.communicate(timeout=20)
     assert_gone(kernel)
-    assert [path.suffix for path in (tmp_path / "out" / "sleeps").iterdir()] == [".partial"]
+    [leftover] = (tmp_path / "out" / "sleeps").iterdir()
+    assert leftover.suffix == ".partial"
+    batch.run("quick", {}, tmp_path / "out", study="sleeps")
+    assert not leftover.exists()
+
+
+def test_a_run_leaves_alone_what_another_process_is_writing(project, tmp_path):
+    process, _ = start_sleeping(tmp_path)
+    [partial] = (tmp_path / "out" / "sleeps").iterdir()
+    batch.run("quick", {}, tmp_path / "out", study="sleeps")
+    assert partial.is_dir()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
 
 
 def test_a_real_command_runs_a_notebook_and_prints_its_record(project, tmp_path):

@@ -69,7 +69,10 @@ def test_an_sktime_forecaster_without_quantiles_is_refused_with_the_remedy():
     [
         ({"first_day": "2031-01-01"}, r"1 days from 2031-01-01 do not lie in the data \(2024-01-01 to 2024-02-09\)"),
         ({"first_day": "2024-02-09", "days": 2}, "2 days from 2024-02-09 do not lie in the data"),
-        ({"days": 0}, "0 days from 2024-02-01 do not lie"),
+        ({"days": 0}, "days must be at least 1, got 0"),
+        ({"n_jobs": 0}, "n_jobs must be at least 1, got 0"),
+        ({"first_day": ""}, "first_day must be a date such as 2024-03-01, got ''"),
+        ({"first_day": "2024-02-01T00:00Z"}, "first_day must be a date such as"),
         ({"first_day": "soon"}, "first_day must be a date such as 2024-03-01, got 'soon'"),
         ({"first_day": "2024-01-03"}, "Naive needs 15 whole days of history, got 2 before 2024-01-03"),
         ({"quantiles": (0.5, 0.1)}, r"quantiles must rise, got \[0.5, 0.1\]"),
@@ -98,8 +101,15 @@ def test_the_last_days_leave_out_a_gap_at_the_end_and_keep_the_history_asked_for
     gappy.iloc[-30:, 0] = np.nan
     assert evaluate.last_days(gappy, 7) == ("2024-02-01", 7)
     assert evaluate.last_days(PRICES, 56, history_days=39) == ("2024-02-09", 1)
-    with pytest.raises(DataError, match="the prices have 40 whole days, 41 are needed"):
+    with pytest.raises(DataError, match="the prices have 40 whole days of 40, 41 are needed"):
         evaluate.last_days(PRICES, 1, history_days=40)
+    for days in (0, -3):
+        with pytest.raises(DataError, match=f"days must be at least 1, got {days}"):
+            evaluate.last_days(PRICES, days)
+    everyday = PRICES.copy()
+    everyday.iloc[12::24, 0] = np.nan
+    with pytest.raises(DataError, match="0 whole days of 40, 29 are needed: give a longer file, or fill its gaps"):
+        evaluate.last_days(everyday, 7)
 
 
 @given(seed=st.integers(0, 2**32 - 1))

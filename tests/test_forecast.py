@@ -128,6 +128,38 @@ def test_gaps_in_the_history_change_only_the_days_they_touch_and_leave_forecasts
     assert np.isfinite(forecast.to_numpy()).all()
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_prices_without_inputs_and_with_a_gap_every_third_day_are_forecast(name):
+    gappy = mock_prices(days=70)[["price"]]
+    gappy.iloc[5 :: 24 * 3, 0] = np.nan
+    forecast = evaluate.roll(make(name), gappy, first_day="2024-03-08", days=2)
+    assert np.isfinite(forecast.to_numpy()).all()
+    assert evaluate.score(forecast, gappy)["mae"].item() < 20
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_day_after_a_month_without_prices_has_errors_to_make_quantiles_of(name):
+    gappy = mock_prices(days=80)
+    gappy.iloc[24 * 45 : 24 * 78, 0] = np.nan
+    forecast = evaluate.roll(make(name), gappy, first_day="2024-03-19", days=1)
+    assert (forecast["q10"] < forecast["q90"]).all()
+
+
+@pytest.mark.parametrize("name", ["naive", "lear", "wavelet", "mean"])
+@pytest.mark.parametrize("price", [0.0, -5.0])
+def test_a_price_that_never_changes_is_forecast_as_it_is(name, price):
+    forecast = evaluate.roll(make(name), PRICES[["price"]] * 0 + price, first_day="2024-02-16", days=1)
+    assert forecast.to_numpy() == pytest.approx(price)
+
+
+def test_a_model_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(DataError, match="there is no model 'leer', did you mean 'lear'\\? the names are naive, "):
+        MODELS["leer"]
+    with pytest.raises(DataError, match="there is no model 3: the names are"):
+        MODELS[3]
+    assert "leer" not in MODELS
+
+
 @pytest.mark.parametrize("name", ["naive", "lear", "wavelet", "arima"])
 @pytest.mark.parametrize("freq", ["15min", "30min"])
 def test_shorter_intervals_and_days_of_23_hours_go_through(name, freq):

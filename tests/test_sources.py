@@ -561,6 +561,36 @@ def test_many_days_of_gaps_are_counted_rather_than_listed(save):
     assert "2024-01-11 and 28 more" in note
 
 
+def test_a_line_with_too_many_fields_is_refused_with_its_number(save):
+    refused(
+        lambda: read_prices(save("\ntime,price\n2024-01-01 00:00,3\n2024-01-01 01:00,4,5\n")), "line 4 has 3 fields"
+    )
+    refused(
+        lambda: read_prices(save("time,price\n2024-01-01 00:00,3,4\n2024-01-01 01:00,5,6\n")), "line 2 has 3 fields"
+    )
+
+
+def test_two_prices_at_a_time_without_a_zone_may_be_the_autumn_change_of_a_local_clock(save):
+    clock = pd.date_range("2024-10-26", periods=72, freq="1h", tz="Europe/Oslo").tz_localize(None)
+    path = save(pd.DataFrame({"time": clock, "price": np.arange(72.0)}))
+    refused(lambda: read_prices(path), "two values of 'price'", "keep one, or name the clock with tz=")
+    assert len(read_prices(path, tz="Europe/Oslo")) == 72
+
+
+def test_an_index_that_pandas_wrote_without_a_name_is_read_as_the_time(save):
+    prices = read_prices(
+        save(rows().set_index("time").rename_axis(None).rename(columns={"price": "Real price"}).to_csv())
+    )
+    pd.testing.assert_frame_equal(prices, read_prices(save(rows())), check_like=True)
+    refused(lambda: read_prices(save(rows().drop(columns="time").to_csv())), "has a time that cannot be read", "'0'")
+
+
+def test_small_prices_that_were_said_to_be_in_mwh_are_read_back_from_our_own_file(save, tmp_path):
+    prices = read_prices(save(rows().assign(price=lambda t: t["price"] / 1000)), price_unit="$/MWh")
+    write_parquet(prices, tmp_path / "small.parquet")
+    assert read_prices(tmp_path / "small.parquet").equals(prices)
+
+
 def test_prices_plainly_in_kwh_are_refused_with_the_remedy(save):
     path = save(rows().assign(price=lambda t: t["price"] / 1000))
     refused(lambda: read_prices(path), 'price_unit="$/kWh"', "99 %")
@@ -656,4 +686,4 @@ def test_a_table_too_short_or_constant_has_no_autocorrelation():
 
 
 def test_a_table_without_prices_is_refused():
-    refused(lambda: describe(mock_prices(days=3).assign(price=np.nan)), "all 72 prices are NaN")
+    refused(lambda: describe(mock_prices(days=3).assign(price=np.nan)), "none of the 72 rows has a price")

@@ -91,6 +91,11 @@ def find(notebook: str | Path) -> Path:
     found = next((path.absolute() for path in tries if path.is_file()), None)
     if found is None:
         names = sorted(path.stem for path in project_path("notebooks").glob("*.ipynb"))
+        if not names:
+            here = f"there are no notebooks in {project_path('notebooks')}"
+            raise DataError(
+                f"there is no notebook {str(notebook)!r}, for {here}: call from the checkout, or name a file"
+            )
         raise DataError(f"there is no notebook {str(notebook)!r}{_hint(str(notebook), names, 'notebooks')}")
     return found
 
@@ -191,6 +196,20 @@ def text(cell: Mapping[str, Any]) -> str:
     """The source of a cell, which a file may hold as a list of lines."""
     source = cell.get("source", "")
     return source if isinstance(source, str) else "".join(source)
+
+
+def cell_name(source: str) -> str:
+    r"""
+    What a cell is called: its first heading or comment, or else its first line.
+
+    Examples
+    --------
+    >>> cell_name("# Fit the models\nmodel.fit(y)"), cell_name("x = 1")
+    ('Fit the models', 'x = 1')
+    """
+    lines = [line.strip() for line in source.splitlines() if line.strip()]
+    titled = (line.lstrip("#% ") for line in lines if line.startswith("#"))
+    return (next(titled, "") or next(iter(lines), ""))[:60]
 
 
 def _describe(path: Path) -> Notebook:

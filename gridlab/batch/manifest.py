@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gridlab
-from gridlab.batch.declared import cells, text
-from gridlab.batch.worker import cell_name
+from gridlab.batch.declared import cell_name, cells, text
 
 ERROR_TAG = "papermill-error-cell-tag"  # papermill's tag of the cells that say where a run failed
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ATTEMPTS = 3
+KERNEL_DIED = "its kernel died"
 _INLINE = "module://matplotlib_inline.backend_inline"  # needs no display, and keeps the figures in the notebook
 _ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM", "NUMBA")
 
@@ -91,10 +92,11 @@ _live: defaultdict[str, list["_Child"]] = defaultdict(list)
 
 @dataclass(eq=False)
 class _Child:
-    """A worker process, the process groups to kill with it, and whether its time ran out."""
+    """A worker process, the process groups to kill with it, the cell that it runs, and whether its time ran out."""
 
     process: subprocess.Popen[bytes]
     groups: list[int] = field(default_factory=list)
+    cell: Cell | None = None
     timed_out: bool = False
 
     def kill(self) -> None:
@@ -132,8 +134,16 @@ def _attempt(
     if ended is None and child.timed_out:
         return _TIMED_OUT, False
     if ended is None:
-        return f"its process died with exit status {child.process.returncode}: see run.log", False
-    return ended["error"], ended["retry"]
+        return _death("its process died", child), False
+    return _death(KERNEL_DIED, child) if ended["error"] == KERNEL_DIED else ended["error"], ended["retry"]
+
+
+def _death(what: str, child: _Child) -> str:
+    """What died, in which cell and perhaps why, and what to do."""
+    where = f" in cell {child.cell.number} of {child.cell.count} ({child.cell.name})" if child.cell else ""
+    code = child.process.returncode
+    how = f", killed by {signal.Signals(-code).name}" if code < 0 else f", with exit status {code}" if code else ""
+    return f"{what}{where}{how}: see run.log, and whether its memory is enough, then run it again"
 
 
 def _start(output: Any, cwd: str, scratch: str, token: str) -> _Child:
@@ -178,7 +188,8 @@ def _listen(child: _Child, job: Mapping[str, Any], on_cell: Callable[[Cell], Non
         if "kernel" in message:
             child.groups.append(message["kernel"])
         elif "cell" in message:
-            on_cell(Cell(*message["cell"]))
+            child.cell = Cell(*message["cell"])
+            on_cell(child.cell)
         else:
             return dict(message)
     child.kill()  # the worker is dead: its kernel must not outlive it

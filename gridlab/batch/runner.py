@@ -1,11 +1,13 @@
 """One run of a notebook: its folder is written under a partial name, and renamed when it is whole."""
 
+import fcntl
 import itertools
 import json
 import os
 import shutil
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ from gridlab.batch.process import Cell
 from gridlab.batch.studies import TIMEOUT_S, Study
 from gridlab.files import make_folder
 
+LOG = "run.log"
 Status = Literal["done", "failed", "unchanged"]
 
 
@@ -112,6 +115,7 @@ def run(
     """
     path = find(notebook)
     [case] = prepare(Study(study or path.stem, path, params or {}, {}, timeout_s), out_dir, force=force)
+    clear_leftovers(case.parent)
     done = execute(case, on_progress)
     refresh_index(case.out_dir)
     return done
@@ -133,14 +137,15 @@ def execute(case: Case, on_cell: Callable[[Cell], None] | None = None) -> Run:
     final = _claim(case, started)
     partial = _partial(final, case)
     try:
-        error, attempts = process.work(
-            _job(case, partial),
-            log=partial / "run.log",
-            timeout_s=case.timeout_s,
-            token=case.token,
-            on_cell=on_cell or (lambda cell: None),
-        )
-        return _conclude(case, final, started, error, attempts)
+        with _locked(partial / LOG):
+            error, attempts = process.work(
+                _job(case, partial),
+                log=partial / LOG,
+                timeout_s=case.timeout_s,
+                token=case.token,
+                on_cell=on_cell or (lambda cell: None),
+            )
+            return _conclude(case, final, started, error, attempts)
     finally:
         if partial.exists():
             shutil.rmtree(partial)
@@ -152,6 +157,13 @@ def lost(case: Case, error: str) -> Run:
         shutil.rmtree(leftover)
     started = datetime.now(UTC)
     return _conclude(case, _claim(case, started), started, error, attempts=0)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove the half-written folders of runs whose process is gone, as one that was killed leaves them."""
+    for log in folder.glob(f".*.partial/{LOG}"):
+        if not _is_locked(log):
+            shutil.rmtree(log.parent, ignore_errors=True)  # another command may be removing it too
 
 
 def refresh_index(out_dir: Path) -> None:
@@ -181,6 +193,24 @@ def _claim(case: Case, started: datetime) -> Path:
     )
     _partial(final, case).mkdir()
     return final
+
+
+@contextmanager
+def _locked(log: Path) -> Iterator[None]:
+    """Hold a lock on a run's log, which ends with the block or with this process, however it dies."""
+    with log.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _is_locked(log: Path) -> bool:
+    """Whether a process still works on the run; a log that has just been renamed with its folder counts as one."""
+    try:
+        with log.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, FileNotFoundError):
+        return True
+    return False
 
 
 def _partial(final: Path, case: Case) -> Path:
@@ -253,7 +283,7 @@ def _manifest(case: Case, partial: Path, started: datetime, attempts: int) -> di
 
 def _report(partial: Path, told: dict[str, Any]) -> str | None:
     """Make the page of a run that wrote a record; the reason where it cannot be made."""
-    with (partial / "run.log").open("a", encoding="utf-8") as log:
+    with (partial / LOG).open("a", encoding="utf-8") as log:
         if told["report"] is None:
             log.write("no record.json, and so no report: end the notebook with gridlab.report.write(record, out_dir)\n")
             return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from gridlab.batch import process
 from gridlab.batch.cases import Case, prepare
-from gridlab.batch.runner import Run, execute, lost, refresh_index
+from gridlab.batch.runner import Run, clear_leftovers, execute, lost, refresh_index
 from gridlab.batch.studies import Study, load_study
 from gridlab.errors import DataError, MissingExtraError, RunError
 
@@ -68,6 +68,7 @@ def sweep(
         raise DataError(f"jobs must be at least 1, got {jobs}")
     study = study if isinstance(study, Study) else load_study(study)
     cases = prepare(study, out_dir, force=force)
+    clear_leftovers(cases[0].parent)
     report = on_progress or (lambda run: None)
     try:
         return _run_here(cases, jobs, report) if dask is None else _run_on_dask(cases, dask, report)

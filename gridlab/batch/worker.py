@@ -17,6 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from gridlab.batch.declared import cell_name
+from gridlab.batch.process import KERNEL_DIED
+
 Tell = Callable[..., None]
 
 # jsonschema and papermill import these where they are installed and do without them where not: 1 s of 2 s to start
@@ -30,20 +33,6 @@ def main() -> None:
     kernels: list[int] = []
     threading.Thread(target=_die_with_parent, args=(kernels,), daemon=True).start()
     tell(**_execute(job, tell, kernels))
-
-
-def cell_name(source: str) -> str:
-    r"""
-    What a cell is called: its first heading or comment, or else its first line.
-
-    Examples
-    --------
-    >>> cell_name("# Fit the models\nmodel.fit(y)"), cell_name("x = 1")
-    ('Fit the models', 'x = 1')
-    """
-    lines = [line.strip() for line in source.splitlines() if line.strip()]
-    titled = (line.lstrip("#% ") for line in lines if line.startswith("#"))
-    return (next(titled, "") or next(iter(lines), ""))[:60]
 
 
 def _own_stdout() -> Tell:
@@ -79,7 +68,9 @@ def _execute(job: Mapping[str, Any], tell: Tell, kernels: list[int]) -> dict[str
         return {"error": f"cell {error.exec_count} ({name}) raised {error.ename}: {error.evalue}", "retry": False}
     except Exception as error:
         traceback.print_exc()
-        return {"error": f"the notebook could not be run ({type(error).__name__}: {error})", "retry": _is_ours(error)}
+        is_dead = "Kernel died" in str(error)  # a DeadKernelError, or a RuntimeError where it died as it started
+        what = KERNEL_DIED if is_dead else f"the notebook could not be run ({type(error).__name__}: {error})"
+        return {"error": what, "retry": is_dead or _is_ours(error)}
     return {"error": None, "retry": False}
 
 
@@ -146,11 +137,8 @@ def _unformatted(path: str) -> str:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether the machinery failed and not the notebook: the kernel died or did not start, or its port was taken."""
-    from nbclient.exceptions import DeadKernelError
-
-    signs = ("Kernel died", "Kernel didn't respond", "Address already in use")
-    return isinstance(error, DeadKernelError) or any(sign in str(error) for sign in signs)
+    """Whether the machinery failed and not the notebook: the kernel did not start, or its port was taken."""
+    return any(sign in str(error) for sign in ("Kernel didn't respond", "Address already in use"))
 
 
 if __name__ == "__main__":

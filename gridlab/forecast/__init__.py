@@ -9,6 +9,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
+from gridlab.errors import Family
+
 
 def _factory(module: str, name: str, **fixed: Any) -> Callable[..., Any]:
     def make(**parameters: Any) -> Any:
@@ -19,14 +21,17 @@ def _factory(module: str, name: str, **fixed: Any) -> Callable[..., Any]:
 
 
 MODELS: MappingProxyType[str, Callable[..., Any]] = MappingProxyType(
-    {
-        "naive": _factory("naive", "Naive"),
-        "naive_day": _factory("naive", "Naive", rule="day"),
-        "naive_week": _factory("naive", "Naive", rule="week"),
-        "arima": _factory("arima", "Arima"),
-        "lear": _factory("lear", "Lear"),
-        "wavelet": _factory("wavelet", "Wavelet"),
-        "mean": _factory("mean", "Mean"),
-    }
+    Family(
+        "model",
+        {
+            "naive": _factory("naive", "Naive"),
+            "naive_day": _factory("naive", "Naive", rule="day"),
+            "naive_week": _factory("naive", "Naive", rule="week"),
+            "arima": _factory("arima", "Arima"),
+            "lear": _factory("lear", "Lear"),
+            "wavelet": _factory("wavelet", "Wavelet"),
+            "mean": _factory("mean", "Mean"),
+        },
+    )
 )
 """Name of a model to its factory."""

@@ -9,7 +9,7 @@ import pandas as pd
 from gridlab.days import Days, Floats, filled
 from gridlab.features import fourier
 from gridlab.forecast.base import DayAheadForecaster
-from gridlab.forecast.transform import AsinhScale, asinh_scale
+from gridlab.forecast.transform import AsinhScale, asinh_scale, intervals
 
 MOST_POINTS = 28 * 24
 
@@ -65,7 +65,7 @@ class Arima(DayAheadForecaster):
 
         window = self._window(filled(history))
         price_scale = asinh_scale(window.price.reshape(-1, 1))
-        input_scale = asinh_scale(window.inputs.reshape(-1, window.inputs.shape[2]))
+        input_scale = asinh_scale(intervals(window.inputs))
         X, y = _regressors(window, input_scale), price_scale.forward(window.price.ravel())
         coefficients = np.asarray(np.linalg.lstsq(X, y, rcond=None)[0], dtype=float)
         errors = pmdarima.auto_arima(

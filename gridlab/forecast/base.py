@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sktime.forecasting.base import BaseForecaster
 
 from gridlab.days import Days, Floats, filled, fold, unfold
@@ -104,7 +105,8 @@ class DayAheadForecaster(BaseForecaster):
             If there are fewer whole days than the model needs, or an input has no values at all.
         """
         self._check_history(history)
-        n_held_out = min(self.calibration_days, int(history.is_whole.sum()) // 3)
+        whole = np.flatnonzero(history.is_whole)
+        n_held_out = len(history) - int(whole[-min(self.calibration_days, len(whole) // 3)])
         model, early_model = self._fit_model(history), self._fit_model(history[:-n_held_out])
         return Fitted(model, early_model, n_held_out, self._held_out_errors(early_model, n_held_out, history, lead=1))
 
@@ -243,6 +245,23 @@ def error_quantiles(errors: Floats, quantiles: Sequence[float]) -> Floats:
     neighbours = np.clip(np.arange(n_slots)[:, None] + np.arange(-reach, reach + 1), 0, n_slots - 1)
     pooled = errors[:, neighbours] if n_slots > 1 else errors[:, :, None]
     return np.asarray(np.quantile(pooled, list(quantiles), axis=(0, 2), method="weibull").T)
+
+
+def past_closed(window: Days) -> tuple[Days, NDArray[np.bool_]]:
+    """
+    A window whose gaps are closed, to take lags from as a forecast will, and which of its days are whole, to learn.
+
+    Examples
+    --------
+    >>> from gridlab.schema import mock_prices
+    >>> prices = mock_prices(days=30)
+    >>> prices.iloc[24 * 20 + 3, 0] = float("nan")
+    >>> closed, whole = past_closed(fold(prices))
+    >>> bool(np.isnan(closed.price).any()), np.flatnonzero(~whole).tolist()
+    (False, [20])
+    """
+    closed = filled(window)
+    return closed, window.is_whole[-len(closed) :]
 
 
 def _whole_days(table: pd.DataFrame, market_tz: str) -> Days:

@@ -6,7 +6,7 @@ import numpy as np
 
 from gridlab.days import Days, Floats
 from gridlab.features import LAG_DAYS, before
-from gridlab.forecast.base import DayAheadForecaster
+from gridlab.forecast.base import DayAheadForecaster, past_closed
 from gridlab.forecast.transform import AsinhScale, asinh_scale, hourly
 
 INPUT_LAG_DAYS = (0, 1, 7)
@@ -66,12 +66,12 @@ class Lear(DayAheadForecaster):
     def _fit_model(self, history: Days) -> LearModel:
         from gridlab.forecast.lasso import lasso_by_aicc
 
-        window = history[-self.window_days :]
-        raw, weekday = regressors(window)
-        usable = window.is_whole & ~np.isnan(raw).any(axis=1)
-        scale, target = asinh_scale(raw[usable]), asinh_scale(window.price[usable])
+        closed, whole = past_closed(history[-self.window_days :])
+        raw, weekday = regressors(closed)
+        usable = whole & ~np.isnan(raw).any(axis=1)
+        scale, target = asinh_scale(raw[usable]), asinh_scale(closed.price[usable])
         X = np.hstack([scale.forward(raw[usable]), weekday[usable]])
-        Y = target.forward(window.price[usable])
+        Y = target.forward(closed.price[usable])
         return LearModel(scale, target, *lasso_by_aicc(X, Y), Y.min(axis=0) - 1, Y.max(axis=0) + 1)
 
     def _predict_day(self, model: LearModel, history: Days, inputs: Floats) -> Floats:

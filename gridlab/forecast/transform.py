@@ -48,3 +48,9 @@ def hourly(values: Floats) -> Floats:
     """Means by hour of slots that are shorter, (n_days, n_slots) to (n_days, 24)."""
     n_days, n_slots = values.shape
     return values if n_slots <= 24 else values.reshape(n_days, 24, n_slots // 24).mean(axis=2)
+
+
+def intervals(values: Floats) -> Floats:
+    """Values by day and slot as one row an interval, (n_days, n_slots, n) to (n_days n_slots, n); n may be 0."""
+    n_days, n_slots, n_columns = values.shape
+    return values.reshape(n_days * n_slots, n_columns)

@@ -7,8 +7,8 @@ import numpy as np
 
 from gridlab.days import Days, Floats
 from gridlab.features import before
-from gridlab.forecast.base import DayAheadForecaster
-from gridlab.forecast.transform import AsinhScale, asinh_scale, hourly
+from gridlab.forecast.base import DayAheadForecaster, past_closed
+from gridlab.forecast.transform import AsinhScale, asinh_scale, hourly, intervals
 
 PAST_DAYS = 8
 """Days that are denoised together, the last of them the day before the forecast."""
@@ -68,12 +68,12 @@ class Wavelet(DayAheadForecaster):
         from sklearn.linear_model import RidgeCV
 
         window = history[-self.window_days :]
-        scale = asinh_scale(window.price[window.is_whole].reshape(-1, 1))
-        known = window.inputs[~np.isnan(window.inputs).any(axis=(1, 2))]
-        input_scale = asinh_scale(known.reshape(-1, known.shape[2]))
-        X = self._regressors(window, scale, input_scale)
-        usable = window.is_whole & ~np.isnan(X).any(axis=1)
-        ridge = RidgeCV(alphas=ALPHAS).fit(X[usable], scale.forward(window.price[usable]))
+        closed, whole = past_closed(window)
+        scale = asinh_scale(closed.price[whole].reshape(-1, 1))
+        input_scale = asinh_scale(intervals(closed.inputs[~np.isnan(closed.inputs).any(axis=(1, 2))]))
+        X = self._regressors(closed, scale, input_scale)
+        usable = whole & ~np.isnan(X).any(axis=1)
+        ridge = RidgeCV(alphas=ALPHAS).fit(X[usable], scale.forward(closed.price[usable]))
         return WaveletModel(scale, input_scale, ridge)
 
     def _predict_day(self, model: WaveletModel, history: Days, inputs: Floats) -> Floats:

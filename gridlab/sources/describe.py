@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gridlab.days import day_times, gap_dates, market_dates
+from gridlab.days import day_times, gap_dates, market_dates, zone
 from gridlab.errors import DataError
 from gridlab.schema import step_hours, validate
 from gridlab.sources.normal import DAYS_NAMED, listed
@@ -110,14 +110,14 @@ def describe(prices: pd.DataFrame, *, market_tz: str = "UTC") -> Description:
     """
     validate(prices, "prices")
     if prices["price"].isna().all():
-        raise DataError(f"all {len(prices)} prices are NaN: there is nothing to describe")
-    step = pd.Timedelta(hours=step_hours(prices.index))
+        raise DataError(f"none of the {len(prices)} rows has a price: choose another period or file")
+    step, clock = pd.Timedelta(hours=step_hours(prices.index)), zone(market_tz)
     short, long = _odd_days(prices.index, market_tz)
     return Description(
         source=str(prices.attrs.get("source", "table")),
         simulated=bool(prices.attrs.get("simulated", False)),
-        start=prices.index[0].tz_convert(market_tz),
-        end=(prices.index[-1] + step).tz_convert(market_tz),
+        start=prices.index[0].tz_convert(clock),
+        end=(prices.index[-1] + step).tz_convert(clock),
         step_minutes=step / pd.Timedelta(minutes=1),
         rows=len(prices),
         n_missing=int(prices["price"].isna().sum()),

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
 
+from gridlab.days import zone
 from gridlab.errors import DataError
 from gridlab.schema import validate
 from gridlab.sources.opening import place
@@ -19,6 +19,7 @@ GREATEST_KWH_PRICE = 2.0
 MARKET_COLUMNS = ("hash_price", "token_price")
 _OFFSET = r"\d:\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 DAYS_NAMED = 10
+_NO_ZONE = "The times state no time zone and are read as UTC."
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def pick_one(table: pd.DataFrame, column: str, chosen: str | None, *, option: st
 
 
 def _utc_times(column: pd.Series, rules: Rules, notes: list[str]) -> pd.DatetimeIndex:
-    _check_tz(rules.tz)
+    zone(rules.tz)
     _refuse_first(column.isna(), column, f"{rules.source} has no time", "fill it or drop the row")
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return pd.DatetimeIndex(column).tz_convert("UTC").as_unit("us")
@@ -138,15 +139,8 @@ def _utc_times(column: pd.Series, rules: Rules, notes: list[str]) -> pd.Datetime
             return _parse(text, rules, utc=True)
         clock = _parse(text, rules, utc=False)
     if str(rules.tz) == "UTC":
-        notes.append("The times state no time zone and are read as UTC.")
+        notes.append(_NO_ZONE)
     return _localise(clock, rules, notes)
-
-
-def _check_tz(tz: str) -> None:
-    try:
-        ZoneInfo(tz)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise DataError(f"there is no time zone {tz!r}: use an IANA name such as 'America/Los_Angeles'") from error
 
 
 def _parse(text: pd.Series, rules: Rules, *, utc: bool) -> pd.DatetimeIndex:
@@ -234,9 +228,10 @@ def _without_duplicates(rows: pd.DataFrame, rules: Rules, notes: list[str]) -> p
     if clash.any():
         first, second = (kept[clash].iloc[i] for i in (0, 1))
         column = next(c for c in kept.columns[1:] if not _same(first[c], second[c]))
+        remedy = "keep one" + (", or name the clock with tz= if the times are local" if _NO_ZONE in notes else "")
         raise DataError(
             f"{rules.source} gives {_utc(first['time'])} two values of '{column}', {first[column]} at "
-            f"{place(first.name)} and {second[column]} at {place(second.name)}: keep one"
+            f"{place(first.name)} and {second[column]} at {place(second.name)}: {remedy}"
         )
     return kept
 

@@ -14,6 +14,7 @@ import pandas as pd
 from gridlab.errors import DataError
 
 SEPARATORS = (",", ";", "\t", "|")
+_MEND = "mend the line or export it again"
 
 
 def open_table(path: str | Path) -> pd.DataFrame:
@@ -92,7 +93,7 @@ def _csv_table(data: bytes, name: str) -> pd.DataFrame:
                 skip_blank_lines=False,
             )
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise DataError(f"{name} is not a table ({str(error).strip()}): mend the line or export it again") from error
+        raise DataError(f"{name} is not a table ({_misfit(text, separator, blank_lines, error)}): {_MEND}") from error
     table.columns = table.columns.str.strip()
     table.index = pd.RangeIndex(blank_lines + 2, blank_lines + 2 + len(table), name="line")
     return _with_rows(table.dropna(how="all"), name)
@@ -108,6 +109,16 @@ def _separator(header: str, name: str) -> str:
     if twice:
         raise DataError(f"{name} has two columns named '{twice[0]}': rename or delete one")
     return separator
+
+
+def _misfit(text: str, separator: str, blank_lines: int, error: Exception) -> str:
+    """The first line with more fields than the header; what the parser says where there is none."""
+    rows = csv.reader(io.StringIO(text), delimiter=separator)
+    width = len(next(rows))
+    for row in rows:
+        if len(row) > width:
+            return f"line {blank_lines + rows.line_num} has {len(row)} fields, the header {width}"
+    return str(error).strip()
 
 
 def _text(data: bytes, name: str) -> str:

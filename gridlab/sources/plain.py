@@ -131,7 +131,8 @@ def recognise(columns: list[str], source: str) -> dict[str, Any]:
     {'time': 'Timestamp', 'price': 'Day-ahead Price [EUR/MWh]', 'inputs': {'load_forecast': 'load_forecast'}}
     """
     names = {_plain(column): column for column in reversed(columns)}
-    time, price = _find(names, "time"), _find(names, "price") or _only_price(names, source)
+    time = _find(names, "time") or _unnamed_first(columns)
+    price = _find(names, "price") or _only_price(names, source)
     for what, found in (("time", time), ("price", price)):
         if found is None:
             raise DataError(
@@ -151,6 +152,11 @@ def _plain(column: str) -> str:
 
 def _find(names: dict[str, str], ours: str) -> str | None:
     return next((names[theirs] for theirs, column, _ in COLUMNS if column == ours and theirs in names), None)
+
+
+def _unnamed_first(columns: list[str]) -> str | None:
+    """The first column where its header is blank, which is how pandas writes an index."""
+    return columns[0] if columns[0] == "Unnamed: 0" else None
 
 
 def _only_price(names: dict[str, str], source: str) -> str | None:

@@ -66,13 +66,14 @@ def read_prices(path: str | Path, **options: Any) -> pd.DataFrame:
     ([28.8, 41.7], 'The rows were not in the order of time and are sorted.')
     """
     table, source = open_table(path), name_of(path)
+    is_ours = "notes" in table.attrs  # a parquet file that write_parquet wrote
     columns = [str(column) for column in table.columns]
     found = PLAIN if {"time", "price"} & set(options) else next((f for f in FORMATS if f.is_of(columns)), PLAIN)
     _check_options(options, found, source)
     if found is PLAIN:
-        options = _recognised(columns, source, options) | options
+        options = _recognised(columns, source, options) | ({"price_unit": "$/MWh"} if is_ours else {}) | options
     prices = found.parse(table, source=source, **options)
-    if "notes" in table.attrs:  # our own parquet: its notes are those of the first reading
+    if is_ours:  # its notes are those of the first reading
         prices.attrs = dict(table.attrs)
     return prices
 
