@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 _RETURN_TOLERANCE = 1e-3  # share of the battery's energy by which a run may miss the energy it began with
 _LEAST_BLOCK_DAYS = 7.0
 _RESAMPLES = 2000
+_LEAST_PROFIT = 0.01  # $ a day below which a share of it says nothing
 
 
 class Result(NamedTuple):
@@ -193,12 +194,13 @@ def compare(
         Index `strategy`; columns `profit_per_mw_year` (365 days) [$/MW], `capture`, `capture_low`, `capture_high`
         [-], `cycles_per_day` (energy out of the store over the usable energy) [1/day], `var` and `cvar` of the daily
         loss [$], `share_best_days` (of the profit, from the best hundredth of the days) [-] and `days`. A ratio to
-        a profit that is not positive is NaN.
+        a profit of less than a cent a day is NaN.
 
     Raises
     ------
     DataError
-        If the benchmark is not among the results, the runs cover different periods, or no whole day is left.
+        If the benchmark is not among the results, the runs cover different periods, no whole day is left, or `level`
+        is outside (0, 1).
 
     References
     ----------
@@ -219,6 +221,8 @@ def compare(
     """
     if benchmark not in results:
         raise DataError(f"the benchmark '{benchmark}' is not among the results ({', '.join(results)}): add its run")
+    if not 0 < level < 1:
+        raise DataError(f"level must be in (0, 1), got {level}")
     daily = daily_profit(results, market_tz=market_tz)
     if daily.empty:
         raise DataError("no day is whole in every run: compare over a longer period")
@@ -226,13 +230,15 @@ def compare(
     low, high = _capture_interval(daily, benchmark, level, rng)
     table = {
         "profit_per_mw_year": total / len(daily) * 365 / battery.power_mw,
-        "capture": _ratio(total, total[benchmark]),
+        "capture": _ratio(total, total[benchmark], len(daily)),
         "capture_low": low,
         "capture_high": high,
         "cycles_per_day": pd.Series({n: _cycles(r, battery, daily.index, market_tz) for n, r in results.items()}),
         "var": pd.Series(risk.var(loss, level), index=daily.columns),
         "cvar": pd.Series(risk.cvar(loss, level), index=daily.columns),
-        "share_best_days": _ratio(0.01 * len(daily) * pd.Series(risk.cvar(-loss, 0.99), index=daily.columns), total),
+        "share_best_days": _ratio(
+            0.01 * len(daily) * pd.Series(risk.cvar(-loss, 0.99), index=daily.columns), total, len(daily)
+        ),
         "days": pd.Series(len(daily), index=daily.columns),
     }
     return pd.DataFrame(table).rename_axis(index="strategy")
@@ -359,10 +365,10 @@ def _whole_dates(results: Mapping[str, Result], market_tz: str) -> pd.DatetimeIn
     return dates.rename("date")
 
 
-def _ratio(numerator: pd.Series, denominator: Any) -> pd.Series:
-    """The quotient, NaN where the denominator is not positive."""
+def _ratio(numerator: pd.Series, denominator: Any, n_days: int) -> pd.Series:
+    """The quotient, NaN where the denominator is not a profit worth the name."""
     denominator = pd.Series(denominator, index=numerator.index)
-    return numerator / denominator.where(denominator > 0)
+    return numerator / denominator.where(denominator > _LEAST_PROFIT * n_days)
 
 
 def _capture_interval(
@@ -373,7 +379,7 @@ def _capture_interval(
 
     sample = StationaryBootstrap(_block_days(daily[benchmark]), daily.to_numpy(), seed=rng)
     totals = pd.DataFrame([data[0].sum(axis=0) for data, _ in sample.bootstrap(_RESAMPLES)], columns=daily.columns)
-    ratios = totals.div(totals[benchmark].where(totals[benchmark] > 0), axis=0)
+    ratios = totals.apply(_ratio, args=(totals[benchmark], len(daily)))
     return ratios.quantile((1 - level) / 2), ratios.quantile((1 + level) / 2)
 
 

@@ -1,6 +1,6 @@
 """Rolling-origin evaluation: forecasts as they would have been made, and their scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Literal
 
@@ -75,6 +75,42 @@ def roll(
     one_block = _forecast_block if hasattr(forecaster, "fit_days") else _SktimeBlock(prices, market_tz)
     values = np.concatenate(_in_parallel(one_block, forecaster, known, blocks, quantiles, n_jobs=n_jobs))
     return _forecast_table(values, known.dates[np.concatenate(blocks)], names, prices, market_tz)
+
+
+def roll_many(forecasters: Mapping[str, Any], prices: pd.DataFrame, **options: Any) -> pd.DataFrame:
+    """
+    Forecasts of several forecasters over the same days.
+
+    Parameters
+    ----------
+    forecasters : mapping of str to forecaster
+        Forecasters by the name that the result gives them.
+    prices : DataFrame
+        A `prices` table.
+    **options
+        As for `roll`.
+
+    Returns
+    -------
+    DataFrame
+        `forecast` tables, one below another, with `model` as the first level of the index.
+
+    Raises
+    ------
+    DataError
+        If there is no forecaster, or as `roll` does.
+
+    Examples
+    --------
+    >>> from gridlab.forecast import MODELS
+    >>> from gridlab.schema import mock_prices
+    >>> both = {name: MODELS[name]() for name in ("naive_day", "naive_week")}
+    >>> roll_many(both, mock_prices(days=30), first_day="2024-01-28", days=2).groupby("model").size().tolist()
+    [48, 48]
+    """
+    if not forecasters:
+        raise DataError("there is no forecaster to roll: name at least one")
+    return pd.concat({name: roll(one, prices, **options) for name, one in forecasters.items()}, names=["model"])
 
 
 def last_days(prices: pd.DataFrame, days: int, *, history_days: int = 28, market_tz: str = "UTC") -> tuple[str, int]:

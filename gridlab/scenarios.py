@@ -58,6 +58,8 @@ def calibrate_bootstrap(forecast: pd.DataFrame, prices: pd.DataFrame) -> Bootstr
     validate(forecast, "forecast"), validate(prices, "prices")
     price = prices["price"].reindex(forecast.index.get_level_values("time")).to_numpy(float)
     error = (price - forecast["mean"]).sort_index()
+    if forecast.empty:
+        raise DataError("the forecast has no rows, and so no errors: give at least one day that is over")
     by_origin = [day.to_numpy() for _, day in error.groupby(level="origin")]
     lengths = [len(day) for day in by_origin]
     usual = max(set(lengths), key=lengths.count)

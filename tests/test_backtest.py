@@ -303,3 +303,15 @@ def test_what_cannot_be_compared_is_refused():
     gap = backtest.run(mpc.Idle(), battery, mock_prices(days=1).assign(price=np.nan), horizon=24)
     with pytest.raises(DataError, match="no day is whole"):
         backtest.compare({"idle": gap}, battery=battery, benchmark="idle", rng=rng)
+
+
+def test_a_share_of_nothing_is_no_number_and_a_level_lies_inside_0_and_1():
+    prices = mock_prices(days=9).assign(price=20.0)
+    results = {
+        name: backtest.run(mpc.POLICIES[name](), Battery(1, 2), prices, horizon=24)
+        for name in ("idle", "perfect_foresight")
+    }
+    table = backtest.compare(results, battery=Battery(1, 2), rng=np.random.default_rng(0))
+    assert table[["capture", "capture_low", "capture_high", "share_best_days"]].isna().all(axis=None)
+    with pytest.raises(DataError, match=r"level must be in \(0, 1\), got 95"):
+        backtest.compare(results, battery=Battery(1, 2), level=95, rng=np.random.default_rng(0))

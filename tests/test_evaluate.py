@@ -201,3 +201,13 @@ def test_lear_beats_the_naive_by_a_quarter_in_the_last_autumn_before_the_test_ye
     prices = read_epf(data_dir / "epf" / f"{market}.csv")
     forecast = evaluate.roll(MODELS["lear"](), prices, first_day="2016-09-01", days=28)
     assert evaluate.score(forecast, prices).loc["all", "rmae"] < 0.75
+
+
+def test_several_forecasters_are_rolled_as_each_alone_and_none_is_refused():
+    both = evaluate.roll_many(
+        {"a": MODELS["naive_day"](), "b": MODELS["naive_week"]()}, PRICES, first_day="2024-02-01", days=1
+    )
+    alone = evaluate.roll(MODELS["naive_week"](), PRICES, first_day="2024-02-01", days=1)
+    pd.testing.assert_frame_equal(both.loc["b"], alone)
+    with pytest.raises(DataError, match="there is no forecaster to roll"):
+        evaluate.roll_many({}, PRICES, first_day="2024-02-01", days=1)

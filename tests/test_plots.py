@@ -368,11 +368,11 @@ REFUSED = {
         errors_by_hour().set_axis(range(1, 25), axis=0)
     ),
     r"shape \(n_paths, 24 times\), got \(60, 23\)": lambda: plots.plot_paths(PATHS[:, :23], mock_times(1)),
-    "at least 2 days, got 1": lambda: plots.plot_cumulative_profit(daily_profit()[:1]),
+    "profit has no days": lambda: plots.plot_cumulative_profit(daily_profit()[:0]),
     r"profit\['idle'\] is NaN at 2024-03-01": lambda: plots.plot_daily_profit(daily_profit() * np.nan),
     "profit has no column 'lear'": lambda: plots.plot_daily_profit(daily_profit(), policy="lear"),
     "has no column 'low'": lambda: plots.plot_capture(capture()[["capture_ratio"]]),
-    "interval of 'lear' does not hold": lambda: plots.plot_capture(capture().assign(low=0.9)),
+    "interval of 'lear' ends before it begins": lambda: plots.plot_capture(capture().assign(low=1.9)),
 }
 
 
@@ -413,3 +413,10 @@ def to_lab(linear):
     xyz = to_xyz @ np.clip(linear, 0, 1) / [0.9505, 1, 1.089]
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def test_one_day_of_profit_is_drawn_and_a_strategy_with_nothing_to_capture_is_said_so():
+    assert plots.plot_cumulative_profit(daily_profit()[:1]).get_lines()
+    nothing = capture().assign(capture_ratio=np.nan, low=np.nan, high=np.nan)
+    texts = [text.get_text() for text in plots.plot_capture(nothing).texts]
+    assert texts.count("nothing to capture") == len(nothing)

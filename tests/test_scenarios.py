@@ -57,3 +57,8 @@ def test_what_cannot_be_drawn_is_refused():
         scenarios.simulate_bootstrap(params, np.zeros(23), n_paths=1, rng=np.random.default_rng(0))
     with pytest.raises(DataError, match="n_paths"):
         scenarios.simulate_bootstrap(params, np.zeros(24), n_paths=0, rng=np.random.default_rng(0))
+
+
+def test_no_forecast_gives_no_errors_to_draw_from():
+    with pytest.raises(DataError, match="the forecast has no rows"):
+        scenarios.calibrate_bootstrap(mock_forecast(days=2)[:0], mock_prices(days=2))

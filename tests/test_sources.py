@@ -687,3 +687,12 @@ def test_a_table_too_short_or_constant_has_no_autocorrelation():
 
 def test_a_table_without_prices_is_refused():
     refused(lambda: describe(mock_prices(days=3).assign(price=np.nan)), "none of the 72 rows has a price")
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.05, False), (0.25, True)])
+def test_a_file_of_many_zeros_is_read_and_said_to_be_odd(tmp_path, share, said):
+    prices = mock_prices(days=10)[["price"]]
+    prices.iloc[: round(share * len(prices)), 0] = 0.0
+    prices.to_csv(tmp_path / "prices.csv")
+    notes = " ".join(read_csv(tmp_path / "prices.csv").attrs["notes"])
+    assert ("of the prices are exactly 0" in notes) == said

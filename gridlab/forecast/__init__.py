@@ -9,7 +9,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from gridlab.errors import Family
+from gridlab.family import Family
 
 
 def _factory(module: str, name: str, **fixed: Any) -> Callable[..., Any]:

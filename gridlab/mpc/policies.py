@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gridlab.assets import Battery
 from gridlab.errors import DataError
+from gridlab.family import Family
 from gridlab.mpc.battery import plan_battery
 from gridlab.schema import step_hours
 
@@ -188,7 +189,9 @@ class PerfectForesight:
 
 
 POLICIES: MappingProxyType[str, Callable[..., Policy]] = MappingProxyType(
-    {"idle": Idle, "threshold": Threshold, "mpc": ModelPredictive, "perfect_foresight": PerfectForesight}
+    Family(
+        "policy", {"idle": Idle, "threshold": Threshold, "mpc": ModelPredictive, "perfect_foresight": PerfectForesight}
+    )
 )
 """Policies by name."""
 

@@ -44,7 +44,7 @@ def plot_cumulative_profit(profit: pd.DataFrame, *, market_tz: str = "UTC", unit
     Raises
     ------
     DataError
-        If `profit` has fewer than two rows, or a NaN.
+        If `profit` has no rows, or a NaN.
 
     Examples
     --------
@@ -55,7 +55,8 @@ def plot_cumulative_profit(profit: pd.DataFrame, *, market_tz: str = "UTC", unit
     """
     _check_profit(profit)
     days = pd.DatetimeIndex(profit.index)
-    x = date_numbers(days.append(days[-1:] + (days[-1] - days[-2])))
+    last_step = days[-1] - days[-2] if len(days) > 1 else pd.Timedelta(days=1)
+    x = date_numbers(days.append(days[-1:] + last_step))
     total = np.vstack([np.zeros(profit.shape[1]), profit.to_numpy(float).cumsum(axis=0)])
     styles = line_styles(profit.columns)
     ax = axes_for(ax, 4.4)
@@ -205,7 +206,8 @@ def plot_capture(table: pd.DataFrame, *, level: float = 0.95, ax: Any = None) ->
     Parameters
     ----------
     table : DataFrame
-        One row a strategy, in the order to draw from the top: `capture_ratio`, `low`, `high`. [-]
+        One row a strategy, in the order to draw from the top: `capture_ratio`, `low`, `high`; NaN where there was
+        nothing to capture. A skewed bootstrap interval need not hold its ratio. [-]
     level : float
         Confidence level of the interval, for the label.
     ax : Axes, optional
@@ -218,7 +220,7 @@ def plot_capture(table: pd.DataFrame, *, level: float = 0.95, ax: Any = None) ->
     Raises
     ------
     DataError
-        If a column is missing, or an interval does not hold its ratio.
+        If a column is missing, or an interval ends before it begins.
 
     Examples
     --------
@@ -227,11 +229,8 @@ def plot_capture(table: pd.DataFrame, *, level: float = 0.95, ax: Any = None) ->
     ['lear']
     """
     require_columns(table, ["capture_ratio", "low", "high"], "the capture table")
-    outside = ~((table["low"] <= table["capture_ratio"]) & (table["capture_ratio"] <= table["high"]))
-    if outside.any():
-        raise DataError(
-            f"the interval of '{table.index[outside][0]}' does not hold its capture_ratio: swap low and high"
-        )
+    if (turned := table["low"] > table["high"]).any():
+        raise DataError(f"the interval of '{table.index[turned][0]}' ends before it begins: swap low and high")
     ax = axes_for(ax, 1.3 + 0.42 * len(table))
     for x, name in ((0, "doing nothing"), (1, "perfect foresight")):
         line = line_styles([name])[name]
@@ -240,8 +239,11 @@ def plot_capture(table: pd.DataFrame, *, level: float = 0.95, ax: Any = None) ->
                     ha="center", va="bottom", fontsize=SMALL, color=INK)  # fmt: skip
     for y, (name, line) in enumerate(line_styles(table.index).items()):
         ratio, low, high = table.loc[name, ["capture_ratio", "low", "high"]]
-        whisker = {"fmt": line.marker, "color": line.color, "markersize": 6, "capsize": 4, "linewidth": 1.8}
-        ax.errorbar(ratio, y, xerr=[[ratio - low], [high - ratio]], **whisker)
+        if np.isnan(ratio):
+            ax.annotate("nothing to capture", (0, y), xytext=(4, -3), textcoords="offset points", fontsize=SMALL)
+            continue
+        ax.errorbar((low + high) / 2, y, xerr=(high - low) / 2, fmt="none", color=line.color, capsize=4, linewidth=1.8)
+        ax.plot(ratio, y, marker=line.marker, color=line.color, markersize=6)
         ax.annotate(f"{ratio:.2f}", (ratio, y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=SMALL)
     ax.set_yticks(range(len(table)), [str(name) for name in table.index])
     ax.set_ylim(len(table) - 0.5, -0.6)
@@ -251,8 +253,8 @@ def plot_capture(table: pd.DataFrame, *, level: float = 0.95, ax: Any = None) ->
 
 
 def _check_profit(profit: pd.DataFrame) -> None:
-    if len(profit) < 2:
-        raise DataError(f"profit needs at least 2 days, got {len(profit)}")
+    if profit.empty:
+        raise DataError("profit has no days: give it at least one")
     if profit.isna().any(axis=None):
         column = profit.columns[profit.isna().any()][0]
         raise DataError(f"profit['{column}'] is NaN at {profit.index[profit[column].isna()][0]}: drop the day")

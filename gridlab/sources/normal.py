@@ -19,6 +19,7 @@ GREATEST_KWH_PRICE = 2.0
 MARKET_COLUMNS = ("hash_price", "token_price")
 _OFFSET = r"\d:\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 DAYS_NAMED = 10
+_MANY_ZEROS = 0.1
 _NO_ZONE = "The times state no time zone and are read as UTC."
 
 
@@ -80,6 +81,7 @@ def normalise(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     rows["price"] = _in_mwh(rows["price"], rules, notes)
     rows = _without_duplicates(_sorted(rows, notes), rules, notes)
     prices = _on_grid(rows, _step(rows, rules, notes), rules, notes)
+    _note_zeros(prices["price"], notes)
     _note_missing_inputs(prices, notes)
     prices.attrs = {"source": rules.source, "simulated": False, "notes": notes}
     return validate(prices, "prices")
@@ -289,6 +291,15 @@ def _on_grid(rows: pd.DataFrame, step: pd.Timedelta, rules: Rules, notes: list[s
 def _freq(step: pd.Timedelta) -> str:
     minutes = round(step / pd.Timedelta(minutes=1))
     return "1h" if minutes == 60 else f"{minutes}min"
+
+
+def _note_zeros(price: pd.Series, notes: list[str]) -> None:
+    share = float((price == 0).sum() / price.notna().sum())
+    if share > _MANY_ZEROS:
+        notes.append(
+            f"{100 * share:.0f} % of the prices are exactly 0: see that the column is the price and not a part of it, "
+            "such as congestion or loss."
+        )
 
 
 def _note_missing_inputs(prices: pd.DataFrame, notes: list[str]) -> None:
