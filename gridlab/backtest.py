@@ -127,7 +127,10 @@ def run(
 
 def daily_profit(results: Mapping[str, Result], *, market_tz: str = "UTC") -> pd.DataFrame:
     """
-    Profit of each strategy by market day.
+    Profit of each strategy by market day: its cash, and what was added to the store or taken from it.
+
+    Energy stored at midnight is carried at the period's mean price, so that a day that buys for the next is no loss.
+    A run ends with the energy that it began with, so that this adds nothing to the sum.
 
     Parameters
     ----------
@@ -154,8 +157,7 @@ def daily_profit(results: Mapping[str, Result], *, market_tz: str = "UTC") -> pd
     [0.0, 0.0]
     """
     dates = _whole_dates(results, market_tz)
-    statements = {name: ledger.statement(result.entries, market_tz=market_tz) for name, result in results.items()}
-    return pd.DataFrame({name: table["profit"].reindex(dates, fill_value=0.0) for name, table in statements.items()})
+    return pd.DataFrame({name: _profit_of(result, dates, market_tz) for name, result in results.items()}, index=dates)
 
 
 def compare(
@@ -363,6 +365,13 @@ def _whole_dates(results: Mapping[str, Result], market_tz: str) -> pd.DatetimeIn
     for result in results.values():
         dates = dates.difference(gap_dates(result.schedule, market_tz))
     return dates.rename("date")
+
+
+def _profit_of(result: Result, dates: pd.DatetimeIndex, market_tz: str) -> pd.Series:
+    cash = ledger.statement(result.entries, market_tz=market_tz)["profit"].reindex(dates, fill_value=0.0)
+    stored = result.schedule["soc_mwh"].groupby(market_dates(result.schedule.index, market_tz)).last()
+    added = stored.diff().fillna(stored.iloc[0] - stored.iloc[-1])
+    return cash + added.reindex(dates) * result.schedule["price"].mean()
 
 
 def _ratio(numerator: pd.Series, denominator: Any, n_days: int) -> pd.Series:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gridlab import backtest, mpc
 from gridlab.assets import Battery
+from gridlab.days import market_dates
 from gridlab.errors import DataError, PlanError
 from gridlab.schema import mock_forecast, mock_prices, mock_times, validate
 
@@ -315,3 +316,21 @@ def test_a_share_of_nothing_is_no_number_and_a_level_lies_inside_0_and_1():
     assert table[["capture", "capture_low", "capture_high", "share_best_days"]].isna().all(axis=None)
     with pytest.raises(DataError, match=r"level must be in \(0, 1\), got 95"):
         backtest.compare(results, battery=Battery(1, 2), level=95, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles"])
+def test_days_sum_to_the_runs_profit_and_energy_bought_for_the_next_day_is_no_loss(zone):
+    prices = mock_prices(days=20, start="2024-03-01")
+    whole = prices[market_dates(prices.index, zone).isin(market_dates(prices.index, zone).unique()[1:-1])]
+    best = backtest.run(mpc.PerfectForesight(), Battery(1, 4), whole.asfreq("1h"), horizon=24, market_tz=zone)
+    daily = backtest.daily_profit({"best": best}, market_tz=zone)["best"]
+    assert len(daily) in (18, 19)
+    assert daily.sum() == pytest.approx(best.profit)
+
+
+def test_energy_bought_for_the_next_day_is_no_loss():
+    prices = mock_prices(days=2).assign(price=[30.0] * 20 + [10.0] * 4 + [30.0] * 20 + [50.0] * 4)
+    best = backtest.run(mpc.PerfectForesight(), Battery(1, 2, 1, 1), prices, horizon=48)
+    assert best.profit == pytest.approx(80.0)
+    # 2 MWh bought for 20 $ on the first day and carried at the mean price of 30 $/MWh
+    assert backtest.daily_profit({"best": best})["best"].tolist() == pytest.approx([40.0, 40.0])
