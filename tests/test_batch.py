@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from gridlab import batch
 from gridlab.batch import bars, cases, declared, manifest, process, runner, worker
-from gridlab.batch.studies import Study, read_yaml
+from gridlab.batch.plain_yaml import read_yaml
+from gridlab.batch.studies import Study
 from gridlab.errors import DataError
 from notebooks import make_project, write_notebook
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gridlab.batch.plain_yaml import read_yaml
 from gridlab.errors import DataError
 from gridlab.files import project_path
 
@@ -175,8 +176,6 @@ def parse(text: str, parameter: Parameter) -> Any:
     >>> parse("[7, NO]", Parameter("days", "list", [], ""))
     [7, 'NO']
     """
-    from gridlab.batch.studies import read_yaml
-
     kinds = _members(ast.parse(parameter.type, mode="eval").body)
     if "str" not in kinds:
         return read_yaml(text, f"parameter {parameter.name!r}")
