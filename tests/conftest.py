@@ -1,6 +1,7 @@
-"""Shared by all tests: where the real data lies, and a hypothesis profile that does the same on every machine."""
+"""Shared by all tests: where the real data lies, hypothesis and interrupts that do the same on every machine."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import settings
 
 settings.register_profile("gridlab", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("gridlab")
+
+# a shell that starts the tests in the background has interrupts ignored, here and in every process begun from here
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROJECT = Path(__file__).parents[1]
 
