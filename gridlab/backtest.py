@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 _RETURN_TOLERANCE = 1e-3  # share of the battery's energy by which a run may miss the energy it began with
 _LEAST_BLOCK_DAYS = 7.0
-_RESAMPLES = 2000
+_RESAMPLES = 1000
 _LEAST_PROFIT = 0.01  # $ a day below which a share of it says nothing
 
 
@@ -40,7 +40,8 @@ class Result(NamedTuple):
     flows, entries : DataFrame
         The `flows` and the double `entries`.
     profit : float
-        Sum of the battery's entries: sales less purchases less wear. [$]
+        Sum of the battery's entries: sales less purchases less wear, and gains in the value of stored energy, whose
+        own sum is zero. [$]
     counts : mapping
         `plans`, the solvers by name and how many plans each made, `gap_days` (market days with an interval that
         could not be traded, or cut short), and `clipped_mwh`, energy planned that the battery could not do.
@@ -122,15 +123,12 @@ def run(
             f"the run began with {start_soc:g} MWh and ends with {soc:g}: the policy must end its plans between the "
             "state's end_low_mwh and end_high_mwh"
         )
-    return _result(period, steps, solvers, asset, market_tz)
+    return _result(period, start_soc, steps, solvers, asset, market_tz)
 
 
 def daily_profit(results: Mapping[str, Result], *, market_tz: str = "UTC") -> pd.DataFrame:
     """
-    Profit of each strategy by market day: its cash, and what was added to the store or taken from it.
-
-    Energy stored at midnight is carried at the period's mean price, so that a day that buys for the next is no loss.
-    A run ends with the energy that it began with, so that this adds nothing to the sum.
+    Profit of each strategy by market day, from the ledger: cash, wear, and the value gained by the energy stored.
 
     Parameters
     ----------
@@ -157,7 +155,8 @@ def daily_profit(results: Mapping[str, Result], *, market_tz: str = "UTC") -> pd
     [0.0, 0.0]
     """
     dates = _whole_dates(results, market_tz)
-    return pd.DataFrame({name: _profit_of(result, dates, market_tz) for name, result in results.items()}, index=dates)
+    statements = {name: ledger.statement(result.entries, market_tz=market_tz) for name, result in results.items()}
+    return pd.DataFrame({name: table["profit"].reindex(dates, fill_value=0.0) for name, table in statements.items()})
 
 
 def compare(
@@ -173,7 +172,8 @@ def compare(
     Strategies side by side.
 
     The capture ratio is the sum of a strategy's profits over the sum of the benchmark's; its confidence interval
-    comes from resampling days, the same for every strategy, by the stationary bootstrap.
+    takes its standard error from resampling days, the same for every strategy, by the stationary bootstrap [1]_, and
+    Student's t with as many degrees of freedom as there are blocks of days, less one; it is NaN below two blocks.
 
     Parameters
     ----------
@@ -340,11 +340,17 @@ def _execute(plan: pd.DataFrame, battery: Battery, soc: float, settled: pd.DataF
 
 
 def _result(
-    period: pd.DataFrame, steps: list[Dispatch], solvers: list[str | None], battery: Battery, market_tz: str
+    period: pd.DataFrame,
+    start_soc: float,
+    steps: list[Dispatch],
+    solvers: list[str | None],
+    battery: Battery,
+    market_tz: str,
 ) -> Result:
     schedule = pd.concat([step.schedule for step in steps]).reindex(period.index).assign(price=period["price"])
     flows = pd.concat([step.flows for step in steps], ignore_index=True)
-    entries = ledger.post(flows, period, degradation_cost=battery.degradation_cost)
+    settled = ledger.post(flows, period, degradation_cost=battery.degradation_cost)
+    entries = pd.concat([settled, ledger.carry(schedule, soc_mwh=start_soc, market_tz=market_tz)], ignore_index=True)
     counts: dict[str, float] = {"plans": len(steps)}
     counts |= {solver: solvers.count(solver) for solver in mpc.SOLVERS if solver in solvers}
     counts["gap_days"] = len(gap_dates(period, market_tz))
@@ -367,13 +373,6 @@ def _whole_dates(results: Mapping[str, Result], market_tz: str) -> pd.DatetimeIn
     return dates.rename("date")
 
 
-def _profit_of(result: Result, dates: pd.DatetimeIndex, market_tz: str) -> pd.Series:
-    cash = ledger.statement(result.entries, market_tz=market_tz)["profit"].reindex(dates, fill_value=0.0)
-    stored = result.schedule["soc_mwh"].groupby(market_dates(result.schedule.index, market_tz)).last()
-    added = stored.diff().fillna(stored.iloc[0] - stored.iloc[-1])
-    return cash + added.reindex(dates) * result.schedule["price"].mean()
-
-
 def _ratio(numerator: pd.Series, denominator: Any, n_days: int) -> pd.Series:
     """The quotient, NaN where the denominator is not a profit worth the name."""
     denominator = pd.Series(denominator, index=numerator.index)
@@ -383,22 +382,29 @@ def _ratio(numerator: pd.Series, denominator: Any, n_days: int) -> pd.Series:
 def _capture_interval(
     daily: pd.DataFrame, benchmark: str, level: float, rng: np.random.Generator
 ) -> tuple[pd.Series, pd.Series]:
-    """Bounds of the ratio of sums, from resampled days."""
+    """Bounds of the ratio of sums: resampled days give its standard error, blocks the freedom of Student's t."""
     from arch.bootstrap import StationaryBootstrap
+    from scipy.stats import t
 
-    sample = StationaryBootstrap(_block_days(daily[benchmark]), daily.to_numpy(), seed=rng)
+    ratio = _ratio(daily.sum(), daily[benchmark].sum(), len(daily))
+    block = _block_days(daily[benchmark])
+    freedom = len(daily) / block - 1
+    if freedom < 1:
+        return ratio * np.nan, ratio * np.nan
+    sample = StationaryBootstrap(block, daily.to_numpy(), seed=rng)
     totals = pd.DataFrame([data[0].sum(axis=0) for data, _ in sample.bootstrap(_RESAMPLES)], columns=daily.columns)
-    ratios = totals.apply(_ratio, args=(totals[benchmark], len(daily)))
-    return ratios.quantile((1 - level) / 2), ratios.quantile((1 + level) / 2)
+    error = totals.apply(_ratio, args=(totals[benchmark], len(daily))).std()
+    reach = t.ppf((1 + level) / 2, freedom) * error
+    return ratio - reach, ratio + reach
 
 
 def _block_days(profit: pd.Series) -> float:
-    """Mean length of a block: the optimal one for the benchmark's profit, a week at least, the sample at most."""
+    """Mean length of a block: the optimal one for the benchmark's profit, a week at least."""
     from arch.bootstrap import optimal_block_length
 
     varies = len(profit) > 4 * _LEAST_BLOCK_DAYS and profit.std() > 0
     optimal = float(optimal_block_length(profit)["stationary"].iloc[0]) if varies else _LEAST_BLOCK_DAYS
-    return min(max(optimal, _LEAST_BLOCK_DAYS), float(len(profit)))
+    return max(optimal, _LEAST_BLOCK_DAYS)
 
 
 def _cycles(result: Result, battery: Battery, dates: pd.DatetimeIndex, market_tz: str) -> float:

@@ -76,6 +76,12 @@ class Days:
         """Which days have every price, shape (n_days,)."""
         return np.asarray(~np.isnan(self.price).any(axis=1))
 
+    @property
+    def has_inputs(self) -> NDArray[np.bool_]:
+        """Which days have some value of every input, shape (n_days,)."""
+        missing = np.asarray(np.isnan(self.inputs).all(axis=1))
+        return np.asarray(~missing.any(axis=1))
+
     def followed_by(self, price: Floats, inputs: Floats) -> "Days":
         """These days and the next one, with its prices and inputs."""
         next_date = self.dates[-1:] + pd.Timedelta(days=1)

@@ -35,7 +35,8 @@ def roll(
     first_day : str
         The first market day to forecast.
     days : int
-        Number of market days. Days that a gap touches are left out, of the fits as of the result.
+        Number of market days. Days that a gap touches are left out, of the fits as of the result; so are, of the
+        result, days for which an input was not published at all.
     quantiles : sequence of float
         Probabilities in (0, 1), rising.
     n_jobs : int
@@ -69,7 +70,7 @@ def roll(
     names = ["mean", *_quantile_names(quantiles)]
     known = fold(prices, market_tz)
     rows = _rows(known, first_day, days)
-    blocks = _blocks(rows, known.is_whole, getattr(forecaster, "refit_days", 1))
+    blocks = _blocks(rows, known.is_whole & known.has_inputs, getattr(forecaster, "refit_days", 1))
     if not blocks:
         raise DataError(f"a gap touches each of the {days} days from {first_day}: choose other days")
     one_block = _forecast_block if hasattr(forecaster, "fit_days") else _SktimeBlock(prices, market_tz)
@@ -180,8 +181,8 @@ def score(
     -------
     DataFrame
         `mae` and `rmse` [$/MWh]; `rmae`, the MAE over that of the EPF-standard naive (week on Monday, Saturday and
-        Sunday, else the day before) on the same times [-]; `smape`, 200 |e| / (|p| + |f|) [%]; with quantiles
-        `pinball`, their mean pinball loss [$/MWh], and `coverage_<p>`, the share of prices within each
+        Sunday, else the day before) on the times for which there is one [-]; `smape`, 200 |e| / (|p| + |f|) [%]; with
+        quantiles `pinball`, their mean pinball loss [$/MWh], and `coverage_<p>`, the share of prices within each
         central interval of p % [-]; `n`, the number of times.
 
     Raises
@@ -213,7 +214,7 @@ def score(
     groups = errors.groupby(keys) if keys else errors.groupby(np.repeat("all", len(errors)))
     table = groups.mean()
     table.insert(1, "rmse", np.sqrt(table.pop("square")))
-    table.insert(2, "rmae", table["mae"] / table.pop("naive"))
+    table.insert(2, "rmae", table.pop("mae_beside_naive") / table.pop("naive"))
     return table.assign(n=groups.size())
 
 
@@ -226,12 +227,14 @@ def _errors(forecast: pd.DataFrame, prices: pd.DataFrame, market_tz: str) -> pd.
         raise DataError("forecast and prices have no time in common: give the prices of the forecast's period")
     actual, mean = actual[found], forecast["mean"].to_numpy(dtype=float)[found]
     error, size = np.abs(actual - mean), np.abs(actual) + np.abs(mean)
+    naive = np.abs(actual - _standard_naive(prices, market_tz).reindex(times[found]).to_numpy())
     columns = {
         "row": found,
         "time": times[found],
         "mae": error,
         "square": error**2,
-        "naive": np.abs(actual - _standard_naive(prices, market_tz).reindex(times[found]).to_numpy()),
+        "naive": naive,
+        "mae_beside_naive": np.where(np.isnan(naive), np.nan, error),
         "smape": np.divide(200 * error, size, out=np.zeros_like(error), where=size > 0),
     }
     levels = quantiles_of(forecast)

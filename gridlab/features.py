@@ -8,7 +8,7 @@ ahead, and prices of earlier days only, so that a column may be used for any hou
 import numpy as np
 import pandas as pd
 
-from gridlab.days import Days, Floats, fold, market_dates, unfold
+from gridlab.days import Days, Floats, fold, market_dates, unfold, zone
 from gridlab.errors import DataError
 
 LAG_DAYS = (1, 2, 3, 7)
@@ -65,7 +65,7 @@ def temporal(times: pd.DatetimeIndex, *, market_tz: str = "UTC", country: str | 
     >>> temporal(times, country="US")[["hour", "weekday", "is_holiday", "season"]].to_numpy().tolist()
     [[0.0, 3.0, 1.0, 2.0], [0.5, 3.0, 1.0, 2.0]]
     """
-    clock = times.tz_convert(market_tz).tz_localize(None)
+    clock = times.tz_convert(zone(market_tz)).tz_localize(None)
     hour = clock.hour.to_numpy() + clock.minute.to_numpy() / 60
     weekday = clock.weekday.to_numpy()
     phases = {"hour": hour / 24, "week": (weekday + hour / 24) / 7, "year": clock.dayofyear.to_numpy() / 365.25}
@@ -146,7 +146,7 @@ def fourier(times: pd.DatetimeIndex, *, market_tz: str = "UTC", daily: int = 4, 
     >>> fourier(times).shape
     (168, 12)
     """
-    clock = times.tz_convert(market_tz).tz_localize(None)
+    clock = times.tz_convert(zone(market_tz)).tz_localize(None)
     day = (clock - clock.normalize()) / pd.Timedelta(days=1)
     week = (clock.weekday.to_numpy() + day.to_numpy()) / 7
     angles = [2 * np.pi * k * day.to_numpy() for k in range(1, daily + 1)]

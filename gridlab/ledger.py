@@ -7,7 +7,7 @@ from gridlab.days import market_dates
 from gridlab.errors import DataError
 from gridlab.schema import TABLES, validate
 
-CAUSES = ("energy", "wear")
+CAUSES = ("energy", "wear", "inventory")
 
 
 def post(flows: pd.DataFrame, prices: pd.DataFrame, *, degradation_cost: float = 0.0) -> pd.DataFrame:
@@ -61,6 +61,44 @@ def post(flows: pd.DataFrame, prices: pd.DataFrame, *, degradation_cost: float =
     return _with_mirror(pd.concat([energy, wear], ignore_index=True))
 
 
+def carry(schedule: pd.DataFrame, *, soc_mwh: float, market_tz: str = "UTC") -> pd.DataFrame:
+    """
+    Enter what the energy stored gained or lost in value over each market day.
+
+    Energy above that of the beginning is worth the day's mean price at the end of it, so that a day which buys for the
+    next is no loss. A run that ends with the energy it began with gains nothing in sum.
+
+    Parameters
+    ----------
+    schedule : DataFrame
+        A `schedule` table with a column `price`; a day without a price keeps that of the day before.
+    soc_mwh : float
+        Energy stored at the beginning. [MWh]
+    market_tz : str
+        Time zone that says when a day begins.
+
+    Returns
+    -------
+    DataFrame
+        An `entries` table between `battery` and `store`, at each day's last time, with its mirror as in `post`.
+
+    Examples
+    --------
+    >>> from gridlab.schema import mock_times
+    >>> schedule = pd.DataFrame({"battery_mw": 0.0, "soc_mwh": 0.0, "price": 20.0}, index=mock_times(2))
+    >>> schedule.loc["2024-01-01 22:00":"2024-01-02 10:00", "soc_mwh"] = 2.0
+    >>> carry(schedule, soc_mwh=0.0)["amount"].tolist()
+    [40.0, -40.0, -40.0, 40.0]
+    """
+    dates = market_dates(schedule.index, market_tz)
+    by_day = schedule.assign(time=schedule.index).groupby(dates)
+    held = by_day["soc_mwh"].last().to_numpy() - soc_mwh
+    value = held * by_day["price"].mean().ffill().fillna(0.0).to_numpy()
+    gained, stored = np.diff(value, prepend=0.0), np.diff(held, prepend=0.0)
+    some = (gained != 0) | (stored != 0)
+    return _with_mirror(_postings(by_day["time"].last()[some], "store", gained[some], -stored[some], "inventory"))
+
+
 def statement(entries: pd.DataFrame, account: str = "battery", *, market_tz: str = "UTC") -> pd.DataFrame:
     """
     What an account received, by market day and cause.
@@ -84,7 +122,7 @@ def statement(entries: pd.DataFrame, account: str = "battery", *, market_tz: str
     --------
     >>> from gridlab.schema import mock_entries
     >>> statement(mock_entries(days=2)).values.tolist()
-    [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
     """
     own = validate(entries, "entries")[entries["account"] == account]
     date = market_dates(pd.DatetimeIndex(own["time"]), market_tz)

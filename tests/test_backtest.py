@@ -332,5 +332,29 @@ def test_energy_bought_for_the_next_day_is_no_loss():
     prices = mock_prices(days=2).assign(price=[30.0] * 20 + [10.0] * 4 + [30.0] * 20 + [50.0] * 4)
     best = backtest.run(mpc.PerfectForesight(), Battery(1, 2, 1, 1), prices, horizon=48)
     assert best.profit == pytest.approx(80.0)
-    # 2 MWh bought for 20 $ on the first day and carried at the mean price of 30 $/MWh
-    assert backtest.daily_profit({"best": best})["best"].tolist() == pytest.approx([40.0, 40.0])
+    # 2 MWh bought for 20 $ on the first day and carried at that day's mean price, 26.67 $/MWh
+    mean = prices["price"].iloc[:24].mean()
+    assert backtest.daily_profit({"best": best})["best"].tolist() == pytest.approx([2 * mean - 20, 100 - 2 * mean])
+
+
+@pytest.mark.parametrize(("days", "least"), [(28, 0.88), (56, 0.88)])
+def test_the_confidence_interval_holds_a_known_ratio_about_as_often_as_it_says(days, least):
+    rng = np.random.default_rng(days)
+    inside = []
+    for _ in range(120):
+        best = rng.gamma(2.0, 20.0, days)
+        daily = pd.DataFrame({"x": 0.8 * best + rng.normal(0, 8, days), "best": best})
+        low, high = backtest._capture_interval(daily, "best", 0.95, rng)
+        inside.append(low["x"] <= 0.8 <= high["x"])
+    assert least <= np.mean(inside) <= 1.0
+
+
+def test_two_weeks_are_too_few_for_an_interval_and_perfect_foresight_has_none_to_speak_of():
+    rng = np.random.default_rng(0)
+    daily = pd.DataFrame({"x": rng.gamma(2.0, 20.0, 40), "best": rng.gamma(4.0, 20.0, 40)})
+    low, high = backtest._capture_interval(daily[:13], "best", 0.95, rng)
+    assert low.isna().all()
+    assert high.isna().all()
+    low, high = backtest._capture_interval(daily, "best", 0.95, rng)
+    assert low["best"] == high["best"] == 1.0
+    assert low["x"] < high["x"]

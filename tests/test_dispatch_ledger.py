@@ -111,7 +111,7 @@ def test_no_energy_makes_no_entries():
     entries = validate(ledger.post(flows, mock_prices(days=1)), "entries")
     assert len(entries) == 0
     assert ledger.profit(entries) == 0
-    assert ledger.statement(entries).columns.tolist() == ["energy", "wear", "profit"]
+    assert ledger.statement(entries).columns.tolist() == ["energy", "wear", "inventory", "profit"]
     assert len(ledger.statement(entries)) == 0
 
 
@@ -127,7 +127,7 @@ def test_a_statement_has_every_day_and_sums_to_the_profit():
     quiet = entries[~entries["time"].dt.day.isin([3])]
     statement = ledger.statement(quiet)
     assert len(statement) == 5
-    assert statement.loc["2024-01-03"].tolist() == [0, 0, 0]
+    assert statement.loc["2024-01-03"].tolist() == [0, 0, 0, 0]
     assert statement["profit"].sum() == pytest.approx(ledger.profit(quiet))
     assert statement["wear"].iloc[0] == -2
 

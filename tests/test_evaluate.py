@@ -211,3 +211,21 @@ def test_several_forecasters_are_rolled_as_each_alone_and_none_is_refused():
     pd.testing.assert_frame_equal(both.loc["b"], alone)
     with pytest.raises(DataError, match="there is no forecaster to roll"):
         evaluate.roll_many({}, PRICES, first_day="2024-02-01", days=1)
+
+
+def test_a_day_whose_input_was_not_published_is_left_out_and_the_others_are_forecast():
+    holed = PRICES.copy()
+    holed.loc["2024-02-05", "load_forecast"] = np.nan
+    forecast = evaluate.roll(MODELS["wavelet"](), holed, first_day="2024-02-04", days=4)
+    assert [d.day for d in forecast.index.unique("origin")] == [4, 6, 7]
+    assert np.isfinite(forecast.to_numpy()).all()
+
+
+def test_the_relative_error_compares_the_times_that_have_a_naive():
+    forecast, prices = mock_forecast(days=7), mock_prices(days=7)
+    later = forecast[forecast.index.get_level_values("time") >= "2024-01-02"]
+    beside = [t for t in later.index.get_level_values("time") if t.weekday() not in (0, 5, 6)]
+    common = later[later.index.get_level_values("time").isin(beside)]
+    assert evaluate.score(forecast, prices)["rmae"].item() == pytest.approx(
+        evaluate.score(common, prices)["rmae"].item()
+    )

@@ -69,6 +69,12 @@ def test_holidays_are_those_of_the_country_by_the_markets_date():
         features.temporal(times, country="Atlantis")
 
 
+@pytest.mark.parametrize("make", [features.build, features.temporal, features.fourier])
+def test_a_zone_that_is_none_is_refused_with_an_example_of_one(make):
+    with pytest.raises(DataError, match="there is no time zone 'Mars/Olympus': use an IANA name such as"):
+        make(PRICES if make is features.build else PRICES.index, market_tz="Mars/Olympus")
+
+
 def test_fourier_terms_repeat_after_a_week_and_are_orthogonal_over_one():
     terms = features.fourier(pd.date_range("2024-01-01", periods=336, freq="1h", tz="UTC"), daily=3, weekly=2)
     assert np.allclose(terms[:168], terms[168:])

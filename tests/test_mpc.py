@@ -1,5 +1,8 @@
 """The battery's linear programme and the policies built on it."""
 
+from functools import partial
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,6 +35,21 @@ def plan(price, battery, soc=None, low=None, high=None, **terminal):
     return mpc.plan_battery(price, battery, soc_mwh=soc, step_hours=1, end_low_mwh=low, end_high_mwh=high, **terminal)
 
 
+def plan_and_answer(price, battery, **options):
+    """A plan, and what the solver answered before charge and discharge were netted. [MWh]"""
+    answers = []
+
+    def solve(self, data, one_way):
+        answers.append(self.solve(data, one_way))
+        return answers[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        compiled = programme._compiled
+        patch.setattr(programme, "_compiled", lambda *key: SimpleNamespace(solve=partial(solve, compiled(*key))))
+        found = plan(price, battery, **options)
+    return found, *answers[-1][:2]
+
+
 def best_on_a_grid(price, battery, grid_mwh, terminal_value):
     """Dynamic programming over every state of charge on a grid, one action an interval: the judge."""
     soc = np.arange(battery.soc_low_mwh, battery.soc_high_mwh + 1e-9, grid_mwh)
@@ -56,8 +74,9 @@ def test_the_plan_is_as_good_as_the_best_of_all_on_a_grid(price, terminal_value,
 
 @given(vectors, batteries)
 def test_a_plan_keeps_its_limits_never_goes_both_ways_and_rests_in_a_gap(price, battery):
-    found = plan(price, battery, high=battery.soc_low_mwh)
-    assert (np.minimum(found.charge_mw, found.discharge_mw) == 0).all()
+    found, charge, discharge = plan_and_answer(price, battery, high=battery.soc_low_mwh)
+    burnt = np.minimum(charge, discharge) * (1 / battery.eta_discharge - battery.eta_charge)
+    assert burnt.max() <= 1e-6
     assert max(found.charge_mw.max(), found.discharge_mw.max()) <= battery.power_mw + 1e-6
     assert (found.power_mw[np.isnan(price)] == 0).all()
     stored = np.cumsum(battery.eta_charge * found.charge_mw - found.discharge_mw / battery.eta_discharge)
@@ -75,9 +94,21 @@ def test_a_spread_that_does_not_pay_for_the_losses_and_the_wear_trades_nothing(p
 
 def test_burning_energy_at_negative_prices_is_excluded():
     battery = Battery(1, 1, 0.8, 0.8)
-    found = plan([-50, -50, -50, -50], battery)
-    assert (found.charge_mw * found.discharge_mw == 0).all()
+    found, charge, discharge = plan_and_answer([-50, -50, -50, -50], battery)
+    assert np.minimum(charge, discharge).max() <= 1e-6
+    assert found.power_mw == pytest.approx(discharge - charge, abs=1e-6)
     assert found.objective == pytest.approx(best_on_a_grid(np.full(4, -50.0), battery, 0.01, 0), abs=0.5)
+
+
+def test_without_binaries_the_programme_would_burn_energy_and_promise_more_than_can_be_had(monkeypatch):
+    price, battery, relaxed = np.full(4, -50.0), Battery(1, 1, 0.8, 0.8), programme._compiled(4, False)
+    exact = plan(price, battery).objective
+    never = SimpleNamespace(solve=lambda data, one_way: relaxed.solve(data, np.zeros_like(one_way)))
+    monkeypatch.setattr(programme, "_compiled", lambda *_: never)
+    _, charge, discharge = plan_and_answer(price, battery)
+    # exact: draw 1, deliver 0.64, draw 1 and 0.25; relaxed: draw 4 and deliver 1.76, at once where need be
+    assert np.minimum(charge, discharge).max() > 0.1
+    assert (exact, price @ (discharge - charge)) == pytest.approx((50 * 1.61, 50 * 2.24))
 
 
 def test_energy_left_is_worth_what_it_would_earn_beyond_the_plan():

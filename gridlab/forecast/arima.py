@@ -29,13 +29,13 @@ class Arima(DayAheadForecaster):
     Regression on Fourier terms of the day and the week and on the inputs, with ARIMA errors.
 
     Prices pass through ``asinh``; the regression is fitted by least squares, and the order of its errors' ARIMA is
-    searched stepwise by AICc. The search is bounded: at most 672 points, p up to 3, q up to 2, d up to 1, 30
+    searched stepwise by AICc. The search is bounded: at most 672 points or a week, p up to 3, q up to 2, d up to 1, 30
     iterations a fit; the order and the parameters are kept for a week and filtered over each new day.
 
     Parameters
     ----------
     window_days : int
-        Days of history used, at most, and never more than 672 points or fewer than 7 days. [d]
+        Days of history used, at most; fewer where they hold more than 672 points, but never fewer than 7. [d]
     market_tz : str
         Time zone that says when a day begins.
 

@@ -41,8 +41,8 @@ class DayAheadForecaster(BaseForecaster):
     Notes
     -----
     Quantiles are the mean plus quantiles of the errors that the model, fitted without the last 28 days (a third of
-    a short history), made on those days: split conformal prediction by slot, each slot pooled with those up to an
-    hour away [1]_.
+    a short history), made on those days, each slot pooled with those up to an hour away. It is akin to split
+    conformal prediction [1]_ but has no guarantee: the final fit has seen the days, and neighbouring slots err alike.
 
     References
     ----------
@@ -233,7 +233,7 @@ def error_quantiles(errors: Floats, quantiles: Sequence[float]) -> Floats:
     Returns
     -------
     ndarray, shape (n_slots, n_quantiles)
-        At the rank ``q (n + 1)``, which covers a new error with probability q where errors are exchangeable.
+        At the rank ``q (n + 1)`` of the pooled errors.
 
     Examples
     --------

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from gridlab.days import zone
 from gridlab.errors import DataError
 from gridlab.plots.style import (
     COLORS,
@@ -128,7 +129,7 @@ def plot_error_by_hour(scores: pd.DataFrame, *, market_tz: str = "UTC", ax: Any 
         ax.plot(hours, scores[model], linewidth=1.5, label=model, **style)
     ax.set_xticks(range(0, 24, 3), [f"{hour:02d}:00" for hour in range(0, 24, 3)])
     ax.set_ylim(bottom=0)
-    dress(ax, f"Start of the delivery hour [{market_tz}]", "Mean absolute error [$/MWh]")
+    dress(ax, f"Start of the delivery hour [{zone(market_tz).key}]", "Mean absolute error [$/MWh]")
     return ax
 
 
@@ -186,7 +187,8 @@ def _days_of(
 ) -> tuple[pd.DataFrame, pd.DatetimeIndex]:
     """The latest forecast of each time of some origins, indexed by time, and those origins."""
     every = pd.DatetimeIndex(forecast.index.unique("origin")).sort_values()
-    origins = every[-days:] if first_day is None else every[every >= pd.Timestamp(first_day, tz=market_tz)][:days]
+    clock = zone(market_tz)
+    origins = every[-days:] if first_day is None else every[every >= pd.Timestamp(first_day, tz=clock)][:days]
     if origins.empty:
         raise DataError(f"forecast has no origin on or after {first_day}: its last is {every[-1]:%Y-%m-%d %H:%M} UTC")
     rows = forecast[forecast.index.get_level_values("origin").isin(origins)].sort_index()

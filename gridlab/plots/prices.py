@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridlab.days import fold
+from gridlab.days import fold, market_dates, zone
 from gridlab.errors import DataError
 from gridlab.plots.style import (
     COLORS,
@@ -182,7 +182,7 @@ def _draw_course(ax: Any, price: pd.Series, market_tz: str) -> None:
     if len(price) <= _MOST_STEPS:
         step(ax, price.index, price, width, color=color, linewidth=1.0, label="price")
         return
-    by_day = price.tz_convert(market_tz).resample("1D").agg(["min", "median", "max"])
+    by_day = price.tz_convert(zone(market_tz)).resample("1D").agg(["min", "median", "max"])
     edges = date_numbers(by_day.index.append(by_day.index[-1:] + pd.DateOffset(days=1)))
     band = {"baseline": by_day["min"], "fill": True, "alpha": 0.3, "linewidth": 0, "label": "range of each day"}
     ax.stairs(by_day["max"], edges, color=color, **band)
@@ -216,7 +216,7 @@ def _shade_gaps(ax: Any, price: pd.Series) -> None:
 
 def _days_of(schedule: pd.DataFrame, first_day: str | None, days: int, market_tz: str) -> pd.DataFrame:
     """The rows of some market days."""
-    dates = schedule.index.tz_convert(market_tz).tz_localize(None).normalize()
+    dates = market_dates(schedule.index, market_tz)
     last = dates[-1] - pd.Timedelta(days=days - 1)
     start = last if first_day is None else pd.Timestamp(first_day)
     shown = schedule[(dates >= start) & (dates < start + pd.Timedelta(days=days))]

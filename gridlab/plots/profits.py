@@ -148,7 +148,14 @@ def plot_daily_profit(
 
 
 def plot_profit_distribution(
-    profit: pd.Series, *, var: float, cvar: float, level: float = 0.95, unit: str = "$", ax: Any = None
+    profit: pd.Series,
+    *,
+    var: float,
+    cvar: float,
+    level: float = 0.95,
+    of: str = "days",
+    unit: str = "$",
+    ax: Any = None,
 ) -> Any:
     """
     How the profit of a day is spread, with value at risk and conditional value at risk marked.
@@ -156,11 +163,13 @@ def plot_profit_distribution(
     Parameters
     ----------
     profit : Series
-        Profit of each day. [$]
+        Profit of each day, or of a day in each scenario. [$]
     var, cvar : float
         Value at risk and conditional value at risk of the daily loss, positive when money is lost. [$]
     level : float
         Confidence level of both.
+    of : str
+        What the values are, "days" or "scenarios", for the labels.
     unit : str
         Unit of `profit`, for the labels.
     ax : Axes, optional
@@ -173,7 +182,7 @@ def plot_profit_distribution(
     Raises
     ------
     DataError
-        If `profit` has fewer than two values, or a NaN.
+        If `profit` has no values, or a NaN.
 
     Examples
     --------
@@ -185,16 +194,16 @@ def plot_profit_distribution(
     ax = axes_for(ax, 3.6)
     bins = int(np.clip(len(profit) // 4, 8, 60))
     ax.hist(profit, bins=bins, color=COLORS["stored"], alpha=0.55, edgecolor="white", linewidth=0.8)
-    worst = f"worst {100 * (1 - level):.3g} % of days"
+    worst = f"worst {100 * (1 - level):.3g} % of {of}"
     marks = (
-        (float(profit.mean()), "mean of all days", INK, "-"),
+        (float(profit.mean()), f"mean of all {of}", INK, "-"),
         (-var, f"the {worst} earn less than (VaR)", COLORS["risk"], (0, (5, 2))),
         (-cvar, f"mean of the {worst} (CVaR)", COLORS["risk"], (0, (1, 1))),
     )
     for x, name, color, linestyle in marks:
         ax.axvline(x, color=color, linestyle=linestyle, linewidth=1.6, label=f"{name}: {x:,.0f} {unit}")
     ax.axvline(0, color="#555555", linewidth=0.8)
-    dress(ax, f"Profit of the day [{unit}]", "Days", subtitle=f"{len(profit):,} days")
+    dress(ax, f"Profit of the day [{unit}]", of.capitalize(), subtitle=f"{len(profit):,} {of}")
     ax.xaxis.set_major_formatter("{x:,.0f}")
     return ax
 

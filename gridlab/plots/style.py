@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gridlab.days import zone
 from gridlab.errors import DataError
 
 Floats = NDArray[np.float64]
@@ -127,11 +127,13 @@ def date_axis(ax: Any, index: pd.Index, market_tz: str, what: str = "Delivery ti
     """Few, short dates in the market's time zone; the axis' label comes back."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    zone = ZoneInfo("UTC" if pd.DatetimeIndex(index).tz is None else market_tz)
-    locator = AutoDateLocator(tz=zone, minticks=4, maxticks=9)
+    clock = zone(market_tz)
+    if pd.DatetimeIndex(index).tz is None:  # dates, which are the same by every clock
+        clock = zone("UTC")
+    locator = AutoDateLocator(tz=clock, minticks=4, maxticks=9)
     formatter = ConciseDateFormatter(
         locator,
-        tz=zone,
+        tz=clock,
         formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
         zero_formats=["", "%b\n%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
         offset_formats=["", "", "%Y", "%Y", "%d %b %Y", "%d %b %Y"],

@@ -92,7 +92,7 @@ def _csv_table(data: bytes, name: str) -> pd.DataFrame:
                 skipinitialspace=True,
                 skip_blank_lines=False,
             )
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         raise DataError(f"{name} is not a table ({_misfit(text, separator, blank_lines, error)}): {_MEND}") from error
     table.columns = table.columns.str.strip()
     table.index = pd.RangeIndex(blank_lines + 2, blank_lines + 2 + len(table), name="line")
@@ -102,9 +102,11 @@ def _csv_table(data: bytes, name: str) -> pd.DataFrame:
 def _separator(header: str, name: str) -> str:
     """The separator of a header, in which no two columns may have one name."""
     separator = max(SEPARATORS, key=header.count)
-    columns = Counter(
-        column.strip() for column in next(csv.reader([header], delimiter=separator, skipinitialspace=True))
-    )
+    try:
+        fields = next(csv.reader([header], delimiter=separator, skipinitialspace=True))
+    except csv.Error as error:
+        raise DataError(f"{name} is not a table (its header: {error}): {_MEND}") from error
+    columns = Counter(column.strip() for column in fields)
     twice = [column for column, count in columns.items() if column and count > 1]
     if twice:
         raise DataError(f"{name} has two columns named '{twice[0]}': rename or delete one")
@@ -115,9 +117,12 @@ def _misfit(text: str, separator: str, blank_lines: int, error: Exception) -> st
     """The first line with more fields than the header; what the parser says where there is none."""
     rows = csv.reader(io.StringIO(text), delimiter=separator)
     width = len(next(rows))
-    for row in rows:
-        if len(row) > width:
-            return f"line {blank_lines + rows.line_num} has {len(row)} fields, the header {width}"
+    try:
+        for row in rows:
+            if len(row) > width:
+                return f"line {blank_lines + rows.line_num} has {len(row)} fields, the header {width}"
+    except csv.Error as too_long:
+        return f"line {blank_lines + rows.line_num}: {too_long}"
     return str(error).strip()
 
 
@@ -129,6 +134,8 @@ def _text(data: bytes, name: str) -> str:
             f"{name} is not UTF-8 text (byte {data[error.start]:#04x} at position {error.start}): "
             "export it as CSV in UTF-8"
         ) from error
+    if not text.strip():
+        raise DataError(f"{name} is empty: download or export it again")
     if "\0" in text:
         raise DataError(f"{name} is not text (it has zero bytes): export it as CSV in UTF-8")
     if text.lstrip().startswith("<"):

@@ -51,7 +51,9 @@ SCARCE_ABOVE, SCARCE_AT_MOST, SCARCE_SLOPE = 1.85, 1.1, 2.0
 SPIKES_PER_HOUR, SPIKE_MEAN, SPIKE_HOURS = 1 / 400, 1.0, 3.0  # a spike adds on average the price once, and decays
 
 
-def simulate_market(start: str, days: int, freq: str = "1h", *, rng: np.random.Generator) -> pd.DataFrame:
+def simulate_market(
+    start: str = "2023-08-01", days: int = 790, freq: str = "1h", *, rng: np.random.Generator
+) -> pd.DataFrame:
     """
     Simulate prices of a market with load and wind, which are known a day ahead only as forecasts.
 
