@@ -19,6 +19,9 @@ from gridlab.schema import step_hours
 
 Floats = NDArray[np.float64]
 
+WEEKLY_DAYS = (0, 5, 6)
+"""Monday, Saturday and Sunday, on which the EPF-standard naive takes the day a week before, not the day before."""
+
 
 class DayForecaster(Protocol):
     """

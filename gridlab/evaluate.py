@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from gridlab.days import Days, Floats, day_times, filled, fold, market_dates, unfold
+from gridlab.days import WEEKLY_DAYS, DayForecaster, Days, Floats, day_times, filled, fold, market_dates, unfold
 from gridlab.errors import DataError
 from gridlab.schema import quantile_column, quantiles_of, validate
 
@@ -255,7 +255,7 @@ def _standard_naive(prices: pd.DataFrame, market_tz: str) -> pd.Series:
     """Price of the week before on Monday, Saturday and Sunday, of the day before otherwise."""
     known = filled(fold(prices[["price"]], market_tz))
     day, week = (np.vstack([np.full((lag, known.n_slots), np.nan), known.price[:-lag]]) for lag in (1, 7))
-    weekly = np.isin(known.dates.weekday, [0, 5, 6])
+    weekly = np.isin(known.dates.weekday, WEEKLY_DAYS)
     naive = np.where(weekly[:, None], week[: len(known)], day[: len(known)])
     times = pd.DatetimeIndex(prices.index)
     times = times[market_dates(times, market_tz) >= known.dates[0]]
@@ -295,7 +295,7 @@ def _blocks(rows: range, is_whole: Any, refit_days: int) -> list[list[int]]:
     return [list(block) for _, block in groupby(kept, key=lambda row: (row - rows[0]) // refit_days)]
 
 
-def _forecast_block(forecaster: Any, known: Days, rows: list[int], quantiles: Sequence[float]) -> Floats:
+def _forecast_block(forecaster: DayForecaster, known: Days, rows: list[int], quantiles: Sequence[float]) -> Floats:
     fitted = forecaster.fit_days(known[: rows[0]])
     return np.stack([forecaster.forecast_day(fitted, known[:row], known.inputs[row], quantiles) for row in rows])
 

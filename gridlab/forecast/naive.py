@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from gridlab.days import Days, Floats
+from gridlab.days import WEEKLY_DAYS, Days, Floats
 from gridlab.errors import DataError
 from gridlab.forecast.base import DayAheadForecaster
 
@@ -48,5 +48,5 @@ class Naive(DayAheadForecaster):
 
     def _predict_day(self, model: None, history: Days, inputs: Floats) -> Floats:
         tomorrow = (int(history.dates[-1].weekday()) + 1) % 7
-        weekly = self.rule == "week" or (self.rule == "standard" and tomorrow in (0, 5, 6))
+        weekly = self.rule == "week" or (self.rule == "standard" and tomorrow in WEEKLY_DAYS)
         return np.asarray(history.price[-7 if weekly and len(history) >= 7 else -1])
