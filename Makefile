@@ -9,6 +9,8 @@ UV := uv==0.13.8
 PRICES ?=
 DAYS ?=
 MARKET_TZ ?=
+# options of make lab
+ARGS ?=
 GIVEN := $(if $(PRICES),-p prices_path="$(PRICES)") $(if $(DAYS),-p days=$(DAYS)) $(if $(MARKET_TZ),-p market_tz=$(MARKET_TZ))
 
 .DEFAULT_GOAL := help
@@ -16,7 +18,7 @@ GIVEN := $(if $(PRICES),-p prices_path="$(PRICES)") $(if $(DAYS),-p days=$(DAYS)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
-	@echo "  PRICES=<file> DAYS=<n> MARKET_TZ=<zone> belong to make backtest"
+	@echo "  PRICES=<file> DAYS=<n> MARKET_TZ=<zone> belong to make backtest, ARGS=<options of jupyter lab> to make lab"
 
 install: $(STAMP) ## make .venv and install what requirements.lock pins (a second call installs nothing)
 
@@ -33,7 +35,7 @@ backtest: $(STAMP) ## run the main study and print where its report is: make bac
 	@$(BIN)/gridlab run backtest $(GIVEN)
 
 lab: $(STAMP) ## open JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks $(ARGS)
 
 test: lint unit notebooks-check ## everything that CI runs
 
