@@ -221,13 +221,7 @@ def compare(
     >>> bool(table.loc["mpc", "capture_low"] < table.loc["mpc", "capture"] < 1)
     True
     """
-    if benchmark not in results:
-        raise DataError(f"the benchmark '{benchmark}' is not among the results ({', '.join(results)}): add its run")
-    if not 0 < level < 1:
-        raise DataError(f"level must be in (0, 1), got {level}")
-    daily = daily_profit(results, market_tz=market_tz)
-    if daily.empty:
-        raise DataError("no day is whole in every run: compare over a longer period")
+    daily = _comparable_days(results, benchmark, level, market_tz)
     total, loss = daily.sum(), 0.0 - daily.to_numpy().T
     low, high = _capture_interval(daily, benchmark, level, rng)
     table = {
@@ -244,6 +238,18 @@ def compare(
         "days": pd.Series(len(daily), index=daily.columns),
     }
     return pd.DataFrame(table).rename_axis(index="strategy")
+
+
+def _comparable_days(results: Mapping[str, Result], benchmark: str, level: float, market_tz: str) -> pd.DataFrame:
+    """Daily profits of runs that can be compared, or the sentence why they cannot."""
+    if benchmark not in results:
+        raise DataError(f"the benchmark '{benchmark}' is not among the results ({', '.join(results)}): add its run")
+    if not 0 < level < 1:
+        raise DataError(f"level must be in (0, 1), got {level}")
+    daily = daily_profit(results, market_tz=market_tz)
+    if daily.empty:
+        raise DataError("no day is whole in every run: compare over a longer period")
+    return daily
 
 
 class _Window(NamedTuple):
