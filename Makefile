@@ -14,7 +14,7 @@ ARGS ?=
 GIVEN := $(if $(PRICES),-p prices_path="$(PRICES)") $(if $(DAYS),-p days=$(DAYS)) $(if $(MARKET_TZ),-p market_tz=$(MARKET_TZ))
 
 .DEFAULT_GOAL := help
-.PHONY: help install backtest lab test lint unit notebooks-check store-notebooks bench lock clean
+.PHONY: help install backtest lab test lint unit notebooks-check store-notebooks sktime-conformance bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -46,7 +46,7 @@ lint: $(STAMP) ## style, types and the architecture's contracts
 	$(BIN)/lint-imports
 
 unit: $(STAMP) ## tests, doctests and coverage
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 notebooks-check: $(STAMP) ## run every notebook and compare the stored outputs
 	$(BIN)/python -m pytest -n 2 --dist loadfile -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
@@ -54,11 +54,14 @@ notebooks-check: $(STAMP) ## run every notebook and compare the stored outputs
 store-notebooks: $(STAMP) ## run every notebook and store the outputs of its tagged cells
 	$(BIN)/python tests/store_outputs.py
 
+sktime-conformance: $(STAMP) ## run sktime's own tests on every forecaster of ours (an hour)
+	$(BIN)/python -m pytest -n 2 --timeout=3600 tests/sktime_conformance.py
+
 bench: $(STAMP) ## time the forecast day, the MPC day, clearing and the report
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=min,median,rounds -o python_files=bench_*.py -o python_functions=bench_*
 
 lock: $(STAMP) ## resolve pyproject.toml again into requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra test --upgrade --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock
 
 clean: ## remove .venv and caches; reports stay

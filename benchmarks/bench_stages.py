@@ -1,6 +1,5 @@
 """Forecast day, MPC day, clearing and report. Run with ``make bench``."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -8,42 +7,11 @@ from gridlab import auctions, backtest, evaluate, mpc, plots, report
 from gridlab.assets import Battery
 from gridlab.days import fold
 from gridlab.forecast import MODELS
-from gridlab.forecast.lasso import lasso_by_aicc
-from gridlab.forecast.lear import regressors
 from gridlab.mpc.battery import plan_battery
 from gridlab.schema import mock_bids, mock_flows, mock_forecast, mock_prices
 from gridlab.sources import describe
 
 BATTERY = Battery(1.0, 2.0, 0.922, 0.922)
-
-
-@pytest.fixture(scope="module")
-def lear_matrices(market):
-    days = fold(market)[-728:]
-    lags, weekday = regressors(days)
-    X = np.hstack([lags, weekday])[7:]
-    return (X - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-9), days.price[7:]
-
-
-@pytest.mark.benchmark(group="LASSO of 24 hours on LEAR's matrices, window 728")
-def bench_lasso_of_a_day_compiled(benchmark, lear_matrices):
-    lasso_by_aicc(*lear_matrices)
-    benchmark(lasso_by_aicc, *lear_matrices)
-
-
-@pytest.mark.benchmark(group="LASSO of 24 hours on LEAR's matrices, window 728")
-def bench_lasso_of_a_day_by_scikit_learn(benchmark, lear_matrices):
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import Lasso, LassoLarsIC
-
-    def by_the_book(X, Y):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return [Lasso(LassoLarsIC("aic").fit(X, y).alpha_, max_iter=2500).fit(X, y) for y in Y.T]
-
-    benchmark.pedantic(by_the_book, lear_matrices, rounds=2)
 
 
 @pytest.mark.parametrize("name", ["naive", "wavelet", "lear", "arima", "mean"])

@@ -23,24 +23,6 @@ WEEKLY_DAYS = (0, 5, 6)
 """Monday, Saturday and Sunday, on which the EPF-standard naive takes the day a week before, not the day before."""
 
 
-class DayForecaster(Protocol):
-    """
-    A day-ahead model's array core: what `gridlab.evaluate` drives without the cost of tables at every origin.
-
-    `fit_days` learns from a history of whole market days; `forecast_day` gives the day after a (possibly longer)
-    history, shape (n_slots, 1 + n_quantiles), the mean first. `refit_days` says for how many days a fit is kept.
-    """
-
-    refit_days: int
-    market_tz: str
-
-    def fit_days(self, history: "Days") -> Any:
-        """Learn from the days before the origin."""
-
-    def forecast_day(self, fitted: Any, history: "Days", inputs: Floats, quantiles: Sequence[float]) -> Floats:
-        """Forecast the day that follows `history`, given that day's inputs."""
-
-
 @dataclass(frozen=True)
 class Days:
     """
@@ -94,6 +76,61 @@ class Days:
             np.concatenate([self.inputs, inputs[None]]),
             self.names,
         )
+
+
+@dataclass(frozen=True)
+class Said:
+    """
+    What a model says of a day to come.
+
+    Parameters
+    ----------
+    experts : ndarray, shape (n_slots, n_experts)
+        One forecast an expert. [$/MWh]
+    spread : ndarray, shape (n_slots,)
+        Scale of the errors to expect, relative to that of other days.
+    """
+
+    experts: Floats
+    spread: Floats
+
+
+class Learner(Protocol):
+    """What learns a mean and bands from the days that come: `gridlab.forecast.aggregate.Aggregate`."""
+
+    def forecast(self, experts: Floats, spread: Floats, quantiles: Sequence[float]) -> Floats:
+        """Mean and quantiles of the day to come, shape (n_slots, 1 + n_quantiles)."""
+
+    def observe(self, experts: Floats, spread: Floats, actual: Floats) -> None:
+        """Learn from a day that came."""
+
+
+class DayForecaster(Protocol):
+    """
+    A day-ahead model's array core: what `gridlab.evaluate` drives without the cost of tables at every origin.
+
+    Each of its `parts` is fitted for itself by `fit_part` on whole market days, kept for `refit_days`, and asked by
+    `say` for the day after a (possibly longer) history; `new_aggregate` makes of what they all say a mean and bands,
+    once it has heard them on the days of the `rehearsal`.
+    """
+
+    refit_days: int
+    market_tz: str
+
+    def parts(self) -> "Sequence[DayForecaster]":
+        """Forecasters that are fitted apart."""
+
+    def fit_part(self, history: "Days") -> Any:
+        """Learn from the days before the origin."""
+
+    def say(self, model: Any, history: "Days", inputs: Floats) -> Said:
+        """Forecast the day that follows `history`, given that day's inputs."""
+
+    def rehearsal(self, history: "Days") -> list[list[int]]:
+        """Rows of past days to hear the parts on, in blocks that share a fit."""
+
+    def new_aggregate(self) -> Learner:
+        """Make what learns from the days that come."""
 
 
 def fold(prices: pd.DataFrame, market_tz: str = "UTC", *, target: str = "price") -> Days:

@@ -152,6 +152,8 @@ def step_hours(index: pd.Index) -> float:
     """
     if not isinstance(index, pd.DatetimeIndex) or index.freq is None:
         raise DataError("the time index has no freq: read the file with gridlab.sources or call .asfreq() on the table")
+    if isinstance(index.freq, pd.offsets.Day):
+        return 24.0 * int(index.freq.n)
     return float(pd.Timedelta(index.freq) / pd.Timedelta(hours=1))
 
 

@@ -1,14 +1,15 @@
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sktime.forecasting.naive import NaiveForecaster
 
 from gridlab import evaluate
 from gridlab.errors import DataError
 from gridlab.forecast import MODELS
-from gridlab.schema import mock_forecast, mock_prices, validate
+from gridlab.forecast.naive import Naive
+from gridlab.schema import mock_prices, validate
 
 PRICES = mock_prices(days=40)
 
@@ -74,7 +75,7 @@ def test_an_sktime_forecaster_without_quantiles_is_refused_with_the_remedy():
         ({"first_day": ""}, "first_day must be a date such as 2024-03-01, got ''"),
         ({"first_day": "2024-02-01T00:00Z"}, "first_day must be a date such as"),
         ({"first_day": "soon"}, "first_day must be a date such as 2024-03-01, got 'soon'"),
-        ({"first_day": "2024-01-03"}, "Naive needs 15 whole days of history, got 2 before 2024-01-03"),
+        ({"first_day": "2024-01-03"}, "Naive needs 21 whole days of history, got 2 before 2024-01-03"),
         ({"quantiles": (0.5, 0.1)}, r"quantiles must rise, got \[0.5, 0.1\]"),
         ({"quantiles": (0.5, 0.5)}, "quantiles must rise"),
         ({"quantiles": (0.0, 0.5)}, r"quantile must be in \(0, 1\), got 0.0"),
@@ -112,88 +113,6 @@ def test_the_last_days_leave_out_a_gap_at_the_end_and_keep_the_history_asked_for
         evaluate.last_days(everyday, 7)
 
 
-@given(seed=st.integers(0, 2**32 - 1))
-def test_scores_equal_their_formulas_written_out(seed):
-    rng = np.random.default_rng(seed)
-    prices = mock_prices(days=12, rng=rng)
-    forecast = mock_forecast(days=12, rng=rng).loc["2024-01-09":]
-    row = evaluate.score(forecast, prices).loc["all"]
-    losses = {"abs": [], "square": [], "naive": [], "smape": [], "pinball": [], "inside": []}
-    for (_, time), f in forecast.iterrows():
-        p = prices.loc[time, "price"]
-        lag = 7 if time.weekday() in (0, 5, 6) else 1
-        losses["abs"].append(abs(p - f["mean"]))
-        losses["square"].append((p - f["mean"]) ** 2)
-        losses["naive"].append(abs(p - prices.loc[time - pd.Timedelta(days=lag), "price"]))
-        losses["smape"].append(200 * abs(p - f["mean"]) / (abs(p) + abs(f["mean"])))
-        pinballs = [
-            q * (p - f[c]) if p > f[c] else (q - 1) * (p - f[c]) for q, c in ((0.1, "q10"), (0.5, "q50"), (0.9, "q90"))
-        ]
-        losses["pinball"].append(np.mean(pinballs))
-        losses["inside"].append(f["q10"] <= p <= f["q90"])
-    mean = {name: np.mean(values) for name, values in losses.items()}
-    assert row["mae"] == pytest.approx(mean["abs"])
-    assert row["rmse"] == pytest.approx(np.sqrt(mean["square"]))
-    assert row["rmae"] == pytest.approx(mean["abs"] / mean["naive"])
-    assert row["smape"] == pytest.approx(mean["smape"])
-    assert row["pinball"] == pytest.approx(mean["pinball"])
-    assert row["coverage_80"] == pytest.approx(mean["inside"])
-    assert row["n"] == len(forecast)
-
-
-def test_a_perfect_forecast_scores_zero_even_at_zero_prices():
-    prices = mock_prices(days=9)
-    prices.iloc[-5:, 0] = 0.0
-    forecast = mock_forecast(days=9).loc["2024-01-09":].drop(columns=["q10", "q50", "q90"])
-    forecast["mean"] = prices["price"].to_numpy()[-24:]
-    row = evaluate.score(forecast, prices).loc["all"]
-    assert (row[["mae", "rmse", "rmae", "smape"]] == 0).all()
-    assert "pinball" not in row.index
-
-
-def test_scores_by_model_and_hour_average_to_those_of_the_model():
-    both = pd.concat(
-        {"a": mock_forecast(days=20), "b": mock_forecast(days=20, rng=np.random.default_rng(9))}, names=["model"]
-    )
-    both = both[both.index.get_level_values("time") >= "2024-01-09"]
-    prices = mock_prices(days=20)
-    total = evaluate.score(both, prices)
-    hourly = evaluate.score(both, prices, by="hour", market_tz="Asia/Kolkata")
-    assert list(total.index) == ["a", "b"]
-    assert hourly.index.names == ["model", "hour"]
-    assert len(hourly) == 48
-    assert hourly["mae"].groupby("model").mean().to_numpy() == pytest.approx(total["mae"].to_numpy())
-    assert evaluate.score(both.loc["a"], prices, by="hour").index.name == "hour"
-
-
-def test_a_forecast_of_another_period_is_refused():
-    with pytest.raises(DataError, match="no time in common"):
-        evaluate.score(mock_forecast(start="2020-01-01"), mock_prices())
-
-
-@pytest.mark.parametrize(
-    ("market", "naive_mae", "lear", "dnn"),
-    [("NP", 3.165, (1.738, 0.549), (1.683, 0.532)), ("PJM", 4.846, (3.013, 0.622), (2.862, 0.591))],
-)
-def test_the_published_forecasts_score_as_published(data_dir, market, naive_mae, lear, dnn):
-    """Lago et al. 2021, doi:10.1016/j.apenergy.2021.116983: two test years, rMAE against the standard naive."""
-    from gridlab.sources import read_epf
-
-    prices = read_epf(data_dir / "epf" / f"{market}.csv")
-    stored = pd.read_csv(data_dir / "epf" / f"Forecasts_{market}_DNN_LEAR_ensembles.csv", index_col=0, parse_dates=True)
-    times = stored.index.tz_localize("UTC").rename("time")
-    index = pd.MultiIndex.from_arrays([times.normalize(), times], names=["origin", "time"])
-    for column, (mae, rmae) in (("LEAR Ensemble", lear), ("DNN Ensemble", dnn)):
-        row = evaluate.score(pd.DataFrame({"mean": stored[column].to_numpy()}, index=index), prices).loc["all"]
-        assert row["mae"] == pytest.approx(mae, abs=5e-4)
-        assert row["rmae"] == pytest.approx(rmae, abs=1e-3)
-    first = str(times[0].date())
-    naive = evaluate.roll(MODELS["naive"](), prices, first_day=first, days=728, quantiles=())
-    row = evaluate.score(naive, prices).loc["all"]
-    assert row["mae"] == pytest.approx(naive_mae, abs=5e-4)
-    assert row["rmae"] == 1.0
-
-
 @pytest.mark.parametrize("market", ["NP", "PJM"])
 def test_lear_beats_the_naive_by_a_quarter_in_the_last_autumn_before_the_test_years(data_dir, market):
     from gridlab.sources import read_epf
@@ -221,11 +140,111 @@ def test_a_day_whose_input_was_not_published_is_left_out_and_the_others_are_fore
     assert np.isfinite(forecast.to_numpy()).all()
 
 
-def test_the_relative_error_compares_the_times_that_have_a_naive():
-    forecast, prices = mock_forecast(days=7), mock_prices(days=7)
-    later = forecast[forecast.index.get_level_values("time") >= "2024-01-02"]
-    beside = [t for t in later.index.get_level_values("time") if t.weekday() not in (0, 5, 6)]
-    common = later[later.index.get_level_values("time").isin(beside)]
-    assert evaluate.score(forecast, prices)["rmae"].item() == pytest.approx(
-        evaluate.score(common, prices)["rmae"].item()
-    )
+class Moody(Naive):
+    """A naive forecaster that fails on some dates and says how often it was asked."""
+
+    refit_days = 2
+    asked: ClassVar[list] = []
+
+    def __init__(self, bad: tuple = (), rule: str = "day", *, market_tz: str = "UTC"):
+        self.bad = bad
+        super().__init__(rule, market_tz=market_tz)
+
+    def _predict_day(self, model, history, inputs):
+        date = str((history.dates[-1] + pd.Timedelta(days=1)).date())
+        self.asked.append(date)
+        if date in self.bad:
+            raise ArithmeticError(f"no solution on {date}")
+        return super()._predict_day(model, history, inputs)
+
+
+def test_a_day_on_which_a_model_fails_is_filled_by_the_naive_and_named_and_the_rest_is_as_if_nothing_had_happened():
+    period = {"first_day": "2024-02-01", "days": 6}
+    whole = evaluate.roll(Moody(), PRICES, **period)
+    broken = evaluate.roll(Moody(bad=("2024-02-04",)), PRICES, **period)
+    failed = evaluate.failures(broken)
+    assert failed["date"].dt.strftime("%Y-%m-%d").tolist() == ["2024-02-03", "2024-02-04"]  # they share a fit
+    assert set(failed["part"]) == {"Moody"}
+    assert set(failed["reason"]) == {"ArithmeticError: no solution on 2024-02-04"}
+    naive = evaluate.roll(MODELS["naive"](), PRICES, **period)
+    day = slice("2024-02-03", "2024-02-04")
+    of_day = broken["mean"].droplevel("origin").loc[day]
+    assert (of_day == naive["mean"].droplevel("origin").loc[day]).all()
+    before = slice("2024-02-01", "2024-02-02")
+    assert (broken.droplevel("origin").loc[before] == whole.droplevel("origin").loc[before]).all(axis=None)
+    assert np.isfinite(broken.to_numpy()).all()
+    both = evaluate.roll_many({"a": Moody(), "b": Moody(bad=("2024-02-04",))}, PRICES, **period)
+    assert evaluate.failures(both)["model"].tolist() == ["b", "b"]
+
+
+def test_a_model_that_fails_on_every_day_says_why():
+    dates = tuple(str(date.date()) for date in pd.date_range("2024-01-01", "2024-03-01"))
+    with pytest.raises(ArithmeticError, match="no solution on 2024-01"):
+        evaluate.roll(Moody(bad=dates), PRICES, first_day="2024-02-01", days=3)
+
+
+def test_a_member_that_fails_leaves_the_day_to_the_others(monkeypatch):
+    forecaster = MODELS["mean"](members=("naive_day", "naive_week"))
+    good, bad = forecaster.parts()
+
+    def fail(model, history, inputs):
+        if history.dates[-1] == pd.Timestamp("2024-02-02"):
+            raise ArithmeticError("no")
+        return Naive("week")._predict_day(model, history, inputs)
+
+    bad._predict_day = fail
+    monkeypatch.setattr(type(forecaster), "parts", lambda self: (good, bad))
+    forecast = evaluate.roll(forecaster, PRICES, first_day="2024-02-03", days=1)
+    day = evaluate.roll(MODELS["naive_day"](), PRICES, first_day="2024-02-03", days=1)
+    assert forecast["mean"].to_numpy() == pytest.approx(day["mean"].to_numpy())
+    assert len(evaluate.failures(forecast)) == 1
+
+
+def test_a_run_that_was_interrupted_goes_on_from_its_store_and_ends_the_same(tmp_path):
+    period = {"first_day": "2024-02-01", "days": 6}
+    alone = evaluate.roll(Moody(), PRICES, **period)
+    evaluate.roll(Moody(), PRICES, first_day="2024-02-01", days=4, store=tmp_path)
+    Moody.asked.clear()
+    resumed = evaluate.roll(Moody(), PRICES, **period, store=tmp_path)
+    assert Moody.asked == ["2024-02-05", "2024-02-06"]
+    pd.testing.assert_frame_equal(resumed, alone, check_exact=True)
+    Moody.asked.clear()
+    evaluate.roll(Moody(), PRICES.assign(price=PRICES["price"] + 1), **period, store=tmp_path)
+    assert len(Moody.asked) > 6  # other prices, nothing to reuse
+
+
+def test_a_dask_cluster_gives_what_one_process_gives():
+    from distributed import Client, LocalCluster
+
+    period = {"first_day": "2024-02-01", "days": 4}
+    threads = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    with LocalCluster(**threads) as cluster, Client(cluster) as client:
+        there = evaluate.roll(MODELS["wavelet"](), PRICES, **period, client=client)
+    pd.testing.assert_frame_equal(there, evaluate.roll(MODELS["wavelet"](), PRICES, **period), check_exact=True)
+
+
+def test_a_progress_bar_counts_the_fits(capsys):
+    evaluate.roll(MODELS["naive"](), PRICES, first_day="2024-02-01", days=3, progress=True)
+    assert "4/4" in capsys.readouterr().err  # one fit for the days held out, and one a day
+
+
+def test_another_column_is_forecast_by_the_same_call_with_a_sigma():
+    table = PRICES.assign(hash_price=PRICES["price"].to_numpy()[::-1] / 100 + 1)
+    forecast = evaluate.roll(MODELS["naive_day"](), table, first_day="2024-02-01", days=2, target="hash_price")
+    assert (forecast["mean"].to_numpy() == table["hash_price"].loc["2024-01-31":"2024-02-01"].to_numpy()).all()
+    assert evaluate.score(forecast, table, target="hash_price")["mae"].item() < 1
+    assert ((evaluate.sigma(forecast) > 0) & (evaluate.sigma(forecast) < 1)).all()
+    with pytest.raises(DataError, match="there is no column 'token_price' to forecast: choose one of price, load"):
+        evaluate.roll(MODELS["naive_day"](), table, first_day="2024-02-01", days=2, target="token_price")
+
+
+def test_sigma_is_the_standard_deviation_of_a_normal_forecast_and_needs_quantiles_around_the_median():
+    z = {"q05": -1.6448536, "q10": -1.2815516, "q50": 0.0, "q90": 1.2815516, "q95": 1.6448536}
+    index = evaluate.roll(MODELS["naive"](), PRICES, first_day="2024-02-01", days=1).index
+    forecast = pd.DataFrame({"mean": 10.0, **{name: 10 + 3 * score for name, score in z.items()}}, index=index)
+    assert evaluate.sigma(forecast).to_numpy() == pytest.approx(3.0, abs=1e-6)
+    assert evaluate.sigma(forecast[["mean", "q50", "q05", "q95"]]).to_numpy() == pytest.approx(3.0, abs=1e-6)
+    narrow = pd.DataFrame({"mean": 10.0, "q30": 10 - 3 * 0.5244005, "q70": 10 + 3 * 0.5244005}, index=index)
+    assert evaluate.sigma(narrow).to_numpy() == pytest.approx(3.0, abs=1e-6)
+    with pytest.raises(DataError, match="sigma needs quantiles below and above the median"):
+        evaluate.sigma(forecast[["mean", "q50", "q90"]])

@@ -1,14 +1,17 @@
 """Rolling origin: forecasts as they would have been made."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gridlab.days import DayForecaster, Days, Floats, day_times, filled, fold, unfold
+from gridlab.days import WEEKLY_DAYS, Days, Floats, Learner, Said, day_times, filled, fold, market_dates, unfold
 from gridlab.errors import DataError
+from gridlab.evaluate.asking import Answer, Question, answers, questions
+from gridlab.evaluate.foreign import SktimeDays
 from gridlab.schema import quantile_column, validate
 
 
@@ -21,6 +24,10 @@ def roll(
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     n_jobs: int = 1,
     market_tz: str | None = None,
+    target: str = "price",
+    client: Any = None,
+    store: str | Path | None = None,
+    progress: bool = False,
 ) -> pd.DataFrame:
     """
     Day-ahead forecasts of a run of days, each from the prices before its midnight and its inputs alone.
@@ -43,17 +50,30 @@ def roll(
         Processes; the result does not depend on it.
     market_tz : str, optional
         Time zone that says when a day begins; the forecaster's own where it has one, else UTC.
+    target : str
+        The column to forecast: ``price``, or another series of the table.
+    client : distributed.Client, optional
+        A Dask client, whose workers then fit instead of processes of this machine.
+    store : path, optional
+        Folder that keeps every fit's forecasts as they are made: the same call, begun again after an interruption,
+        makes only those that are missing.
+    progress : bool
+        Whether to draw a progress bar.
 
     Returns
     -------
     DataFrame
-        A `forecast` table: index (origin, time), columns `mean` and a column for each quantile. [$/MWh]
+        A `forecast` table: index (origin, time), columns `mean` and a column for each quantile. [$/MWh] The days on
+        which a model failed are filled by the EPF-standard naive and listed by `failures`.
 
     Raises
     ------
     DataError
         If the days lie outside the data, the history is too short for the model, the quantiles are not rising in
-        (0, 1), the forecaster gives no quantiles, its time zone is another, or `n_jobs` is below 1.
+        (0, 1), the forecaster gives no quantiles, its time zone is another, there is no such target, or `n_jobs` is
+        below 1.
+    RunError
+        If a model fails on every day.
 
     Examples
     --------
@@ -66,16 +86,49 @@ def roll(
     validate(prices, "prices")
     if n_jobs < 1:
         raise DataError(f"n_jobs must be at least 1, got {n_jobs}")
+    if target not in prices:
+        raise DataError(f"there is no column {target!r} to forecast: choose one of {', '.join(prices.columns)}")
     market_tz = _market_tz(forecaster, market_tz)
     names = ["mean", *_quantile_names(quantiles)]
-    known = fold(prices, market_tz)
+    known = fold(prices, market_tz, target=target)
     rows = _rows(known, first_day, days)
-    blocks = _blocks(rows, known.is_whole & known.has_inputs, getattr(forecaster, "refit_days", 1))
-    if not blocks:
+    kept = [row for row in rows if known.is_whole[row] and known.has_inputs[row]]
+    if not kept:
         raise DataError(f"a gap touches each of the {days} days from {first_day}: choose other days")
-    one_block = _forecast_block if hasattr(forecaster, "fit_days") else _SktimeBlock(prices, market_tz)
-    values = np.concatenate(_in_parallel(one_block, forecaster, known, blocks, quantiles, n_jobs=n_jobs))
-    return _forecast_table(values, known.dates[np.concatenate(blocks)], names, prices, market_tz)
+    if not hasattr(forecaster, "new_aggregate"):
+        forecaster = SktimeDays(forecaster, prices, market_tz, quantiles)
+    rehearsal = forecaster.rehearsal(known[: kept[0]])
+    asked = [question for part in forecaster.parts() for question in questions(part, rehearsal, kept)]
+    said = answers(asked, known, n_jobs=n_jobs, client=client, store=store, progress=progress)
+    heard = _heard(asked, said, known)
+    values = _learned(forecaster.new_aggregate(), heard, known, kept, quantiles)
+    table = _forecast_table(values, known.dates[kept], names, prices, market_tz)
+    table.attrs["failures"] = [failure for failure in heard.failures if failure["date"] in known.dates[kept]]
+    return table
+
+
+def failures(forecast: pd.DataFrame) -> pd.DataFrame:
+    """
+    Days on which a model failed and what it said, filled by the EPF-standard naive where no other member spoke.
+
+    Parameters
+    ----------
+    forecast : DataFrame
+        From `roll` or `roll_many`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `model` (where there are several), `date`, `part` and `reason`; no rows if all went well.
+
+    Examples
+    --------
+    >>> from gridlab.forecast import MODELS
+    >>> from gridlab.schema import mock_prices
+    >>> len(failures(roll(MODELS["naive"](), mock_prices(days=30), first_day="2024-01-28", days=2)))
+    0
+    """
+    return pd.DataFrame(forecast.attrs.get("failures", []), columns=["model", "date", "part", "reason"])
 
 
 def roll_many(forecasters: Mapping[str, Any], prices: pd.DataFrame, **options: Any) -> pd.DataFrame:
@@ -111,7 +164,11 @@ def roll_many(forecasters: Mapping[str, Any], prices: pd.DataFrame, **options: A
     """
     if not forecasters:
         raise DataError("there is no forecaster to roll: name at least one")
-    return pd.concat({name: roll(one, prices, **options) for name, one in forecasters.items()}, names=["model"])
+    forecasts = {name: roll(one, prices, **options) for name, one in forecasters.items()}
+    failed = [{**row, "model": name} for name, one in forecasts.items() for row in one.attrs.pop("failures")]
+    table = pd.concat(forecasts, names=["model"])
+    table.attrs["failures"] = failed
+    return table
 
 
 def last_days(prices: pd.DataFrame, days: int, *, history_days: int = 28, market_tz: str = "UTC") -> tuple[str, int]:
@@ -186,75 +243,89 @@ def _rows(known: Days, first_day: str, days: int) -> range:
     return range(first, first + days)
 
 
-def _blocks(rows: range, is_whole: Any, refit_days: int) -> list[list[int]]:
-    """Rows that share a fit, those with a gap left out; empty blocks are dropped."""
-    kept = (row for row in rows if is_whole[row])
-    return [list(block) for _, block in groupby(kept, key=lambda row: (row - rows[0]) // refit_days)]
+@dataclass(frozen=True)
+class _Heard:
+    """
+    What all parts say of some rows, side by side, NaN where a part failed, and the failures in words.
+
+    The spread is that of a forecaster of one part; where there are several it is 1.
+    """
+
+    rows: list[int]
+    experts: Floats
+    spread: Floats
+    failures: list[dict[str, Any]]
 
 
-def _forecast_block(forecaster: DayForecaster, known: Days, rows: list[int], quantiles: Sequence[float]) -> Floats:
-    fitted = forecaster.fit_days(known[: rows[0]])
-    return np.stack([forecaster.forecast_day(fitted, known[:row], known.inputs[row], quantiles) for row in rows])
+def _heard(asked: Sequence[Question], said: Sequence[Answer], known: Days) -> _Heard:
+    parts = list({id(question.part): question.part for question in asked}.values())
+    of_part = [[pair for pair in zip(asked, said, strict=True) if pair[0].part is part] for part in parts]
+    rows = sorted({row for question in asked for row in question.rows})
+    sides = [_side(pairs, rows, known) for pairs in of_part]
+    return _Heard(
+        rows,
+        np.concatenate([experts for experts, _, _ in sides], axis=2),
+        sides[0][1] if len(sides) == 1 else np.ones_like(sides[0][1]),
+        [failure for _, _, failures in sides for failure in failures],
+    )
 
 
-class _SktimeBlock:
-    """Forecasts by sktime's interface alone, in periods of UTC, gaps closed by what was known."""
-
-    def __init__(self, prices: pd.DataFrame, market_tz: str) -> None:
-        self.index, self.market_tz = pd.DatetimeIndex(prices.index), market_tz
-
-    def __call__(self, forecaster: Any, known: Days, rows: list[int], quantiles: Sequence[float]) -> Floats:
-        if quantiles and not forecaster.get_tag("capability:pred_int"):
-            name = type(forecaster).__name__
-            raise DataError(f"{name} gives no quantiles: wrap it in sktime's ConformalIntervals, or ask for none")
-        return np.stack([self._one_day(forecaster.clone(), known[: row + 1], quantiles) for row in rows])
-
-    def _one_day(self, forecaster: Any, known: Days, quantiles: Sequence[float]) -> Floats:
-        past = filled(known[:-1])
-        tomorrow = day_times(known.dates[-1], self.index, self.market_tz)
-        start = day_times(past.dates[0], self.index, self.market_tz)[0]
-        times = pd.date_range(start, tomorrow[0], freq=self.index.freq, inclusive="left", name="time")
-        y = pd.Series(unfold(past.price, past.dates, times, self.market_tz), self._periods(times), name="price")
-        X = X_tomorrow = None
-        if known.names:
-            inputs = np.concatenate([past.inputs, known.inputs[-1:]])
-            dates = past.dates.append(known.dates[-1:])
-            table = pd.DataFrame(unfold(inputs, dates, times.append(tomorrow), self.market_tz), columns=known.names)
-            X = table.iloc[: len(times)].set_axis(y.index)
-            X_tomorrow = table.iloc[len(times) :].set_axis(self._periods(tomorrow))
-        fh = np.arange(1, len(tomorrow) + 1)
-        forecaster.fit(y, X=X, fh=fh)
-        mean = forecaster.predict(fh=fh, X=X_tomorrow).to_numpy()[:, None]
-        if not quantiles:
-            return self._by_slot(mean, tomorrow)
-        spread = forecaster.predict_quantiles(fh=fh, X=X_tomorrow, alpha=list(quantiles)).to_numpy()
-        return self._by_slot(np.hstack([mean, spread]), tomorrow)
-
-    def _periods(self, times: pd.DatetimeIndex) -> pd.PeriodIndex:
-        return times.tz_localize(None).to_period(self.index.freq)
-
-    def _by_slot(self, values: Floats, times: pd.DatetimeIndex) -> Floats:
-        table = pd.DataFrame(values, index=pd.DatetimeIndex(times, freq=self.index.freq))
-        return np.stack([fold(table, self.market_tz, target=column).price[0] for column in table], axis=-1)
+def _side(pairs: list[tuple[Question, Answer]], rows: list[int], known: Days) -> tuple[Floats, Floats, list[Any]]:
+    """What one part says of each row; a part that never speaks is refused."""
+    answered = {
+        row: one
+        for question, answer in pairs
+        if not isinstance(answer, Exception)
+        for row, one in zip(question.rows, answer, strict=True)
+    }
+    failed = [(question, answer) for question, answer in pairs if isinstance(answer, Exception)]
+    if not answered:
+        raise failed[0][1]
+    silent = Said(*(np.full_like(values, np.nan) for values in vars(next(iter(answered.values()))).values()))
+    all_rows = [answered.get(row, silent) for row in rows]
+    spread = np.stack([one.spread for one in all_rows])
+    failures = [
+        {"date": known.dates[row], "part": type(question.part).__name__, "reason": f"{type(error).__name__}: {error}"}
+        for question, error in failed
+        for row in question.rows
+    ]
+    typical = np.median([one.spread for one in answered.values()], axis=0)
+    return np.stack([one.experts for one in all_rows]), np.where(np.isnan(spread), typical, spread), failures
 
 
-def _in_parallel(
-    one_block: Any, forecaster: Any, known: Days, blocks: list[list[int]], quantiles: Sequence[float], *, n_jobs: int
-) -> list[Floats]:
-    if n_jobs == 1 or len(blocks) == 1:
-        return [one_block(forecaster, known, rows, quantiles) for rows in blocks]
-    from joblib import Parallel, delayed
+def _learned(learner: Learner, heard: _Heard, known: Days, kept: list[int], quantiles: Sequence[float]) -> Floats:
+    """Mean and quantiles of each kept row, (n_rows, n_slots, 1 + n_quantiles), learned from the rows before it."""
+    values, wanted = [], set(kept)
+    for row, experts, spread in zip(heard.rows, heard.experts, heard.spread, strict=True):
+        spoken = experts[:, ~np.isnan(experts).any(axis=0)]
+        stand_in = spoken.mean(axis=1) if spoken.shape[1] else _naive(known, row)
+        voices = np.where(np.isnan(experts), stand_in[:, None], experts)
+        if row in wanted:
+            values.append(learner.forecast(voices, spread, quantiles))
+        if spoken.shape[1]:
+            learner.observe(voices, spread, known.price[row])
+    return np.stack(values)
 
-    return list(Parallel(n_jobs=n_jobs)(delayed(one_block)(forecaster, known, rows, quantiles) for rows in blocks))
+
+def _naive(known: Days, row: int) -> Floats:
+    """The EPF-standard naive of a row."""
+    past = filled(known[:row]).price
+    return np.asarray(past[-7 if known.dates[row].weekday() in WEEKLY_DAYS and len(past) >= 7 else -1])
 
 
 def _forecast_table(
     values: Floats, dates: pd.DatetimeIndex, names: list[str], prices: pd.DataFrame, market_tz: str
 ) -> pd.DataFrame:
-    tables = []
-    for date, day_values in zip(dates, values, strict=True):
-        times = day_times(date, pd.DatetimeIndex(prices.index), market_tz)
-        of_day = unfold(day_values[None], pd.DatetimeIndex([date]), times, market_tz)
-        index = pd.MultiIndex.from_arrays([times[[0] * len(times)], times], names=["origin", "time"])
-        tables.append(pd.DataFrame(of_day, index=index, columns=names))
-    return pd.concat(tables)
+    """Rows by (origin, time): every interval of the dates, whose origin is the first of its date."""
+    grid = pd.DatetimeIndex(prices.index)
+    first, last = (day_times(date, grid, market_tz) for date in (dates[0], dates[-1]))
+    times = pd.date_range(first[0], last[-1], freq=grid.freq, name="time")
+    days = market_dates(times, market_tz)
+    times, days = times[days.isin(dates)], days[days.isin(dates)]
+    every = pd.DatetimeIndex(pd.date_range(dates[0], dates[-1], freq="D"))
+    table = np.full((len(every), *values.shape[1:]), np.nan)
+    table[every.isin(dates)] = values
+    opens = np.flatnonzero(np.append(True, days[1:] != days[:-1]))
+    origins = times[np.repeat(opens, np.diff(np.append(opens, len(times))))]
+    index = pd.MultiIndex.from_arrays([origins, times], names=["origin", "time"])
+    return pd.DataFrame(unfold(table, every, times, market_tz), index=index, columns=names)

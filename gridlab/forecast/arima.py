@@ -9,33 +9,53 @@ import pandas as pd
 from gridlab.days import Days, Floats, filled
 from gridlab.features import fourier
 from gridlab.forecast.base import DayAheadForecaster
-from gridlab.forecast.transform import AsinhScale, asinh_scale, intervals
+from gridlab.forecast.linear import Effects, Reach, Scales, input_effects, known_inputs, reach_of, scales_of
 
-MOST_POINTS = 28 * 24
+LEAST_POINTS, MOST_POINTS = 56, 28 * 24
+LEAST_RANGE = 1e-8
+"""Errors of the regression that span less than this, on the asinh scale, are rounding."""
 
 
 @dataclass(frozen=True)
 class ArimaModel:
-    """Coefficients of the regression, the fitted ARIMA of its errors, and the scales around them."""
+    """
+    A fit.
 
-    price: AsinhScale
-    inputs: AsinhScale
+    Parameters
+    ----------
+    scales : Scales
+        Of prices and inputs.
+    effects : Effects
+        Of the inputs.
+    coefficients : ndarray, shape (n_terms,)
+        Of a constant and the Fourier terms.
+    errors : ARIMAResults or None
+        The ARIMA of what is left; None where nothing is.
+    reach : Reach
+        Of the forecasts.
+    """
+
+    scales: Scales
+    effects: Effects
     coefficients: Floats
     errors: Any
+    reach: Reach
 
 
 class Arima(DayAheadForecaster):
     """
     Regression on Fourier terms of the day and the week and on the inputs, with ARIMA errors.
 
-    Prices pass through ``asinh``; the regression is fitted by least squares, and the order of its errors' ARIMA is
-    searched stepwise by AICc. The search is bounded: at most 672 points or a week, p up to 3, q up to 2, d up to 1, 30
+    Prices and inputs pass through ``asinh``. The inputs' effects on each slot come from differences over a day and over
+    a week, the Fourier terms are fitted by least squares, and the order of the errors' ARIMA is searched stepwise by
+    AICc. The search is bounded: at most 672 points or a week, p up to 3, q up to 2, d up to 1, 30
     iterations a fit; the order and the parameters are kept for a week and filtered over each new day.
 
     Parameters
     ----------
     window_days : int
-        Days of history used, at most; fewer where they hold more than 672 points, but never fewer than 7. [d]
+        Days of history used, at most; fewer where they hold more than 672 points, but at least 7, and 56
+        points. [d]
     market_tz : str
         Time zone that says when a day begins.
 
@@ -54,6 +74,7 @@ class Arima(DayAheadForecaster):
     True
     """
 
+    min_history_days = 28
     refit_days = 7
 
     def __init__(self, window_days: int = 28, *, market_tz: str = "UTC") -> None:
@@ -61,48 +82,59 @@ class Arima(DayAheadForecaster):
         super().__init__(market_tz=market_tz)
 
     def _fit_model(self, history: Days) -> ArimaModel:
-        import pmdarima
-
         window = self._window(filled(history))
-        price_scale = asinh_scale(window.price.reshape(-1, 1))
-        input_scale = asinh_scale(intervals(window.inputs))
-        X, y = _regressors(window, input_scale), price_scale.forward(window.price.ravel())
-        coefficients = np.asarray(np.linalg.lstsq(X, y, rcond=None)[0], dtype=float)
-        errors = pmdarima.auto_arima(
-            y - X @ coefficients,
-            seasonal=False,
-            with_intercept=False,
-            start_p=1,
-            start_q=0,
-            max_p=3,
-            max_q=2,
-            max_d=1,
-            maxiter=30,
-            information_criterion="aicc",
-            suppress_warnings=True,
-            error_action="ignore",
-        )
-        return ArimaModel(price_scale, input_scale, coefficients, errors.arima_res_)
+        scales = scales_of(window)
+        price, inputs = scales.price.forward(window.price), known_inputs(window.inputs, scales)
+        effects = input_effects(price, inputs)
+        rest = (price - effects.explain(inputs)).ravel()
+        coefficients = np.asarray(np.linalg.lstsq(_terms(window), rest, rcond=None)[0], dtype=float)
+        errors = rest - _terms(window) @ coefficients
+        best = None if np.ptp(errors) < LEAST_RANGE else _best_arima(errors)
+        return ArimaModel(scales, effects, coefficients, best, reach_of(price))
 
     def _predict_day(self, model: ArimaModel, history: Days, inputs: Floats) -> Floats:
-        window = self._window(history)
-        X, y = _regressors(window, model.inputs), model.price.forward(window.price.ravel())
-        tomorrow = window[-1:].followed_by(np.zeros(window.n_slots), inputs)[1:]
-        errors = model.errors.apply(y - X @ model.coefficients).forecast(window.n_slots)
-        return model.price.back(_regressors(tomorrow, model.inputs) @ model.coefficients + errors)
+        days = self._window(history).followed_by(np.zeros(history.n_slots), inputs)
+        mean = _terms(days) @ model.coefficients
+        mean += model.effects.explain(known_inputs(days.inputs, model.scales)).ravel()
+        past, tomorrow = mean[: -history.n_slots], mean[-history.n_slots :]
+        if model.errors is not None:
+            errors = model.scales.price.forward(days.price[:-1].ravel()) - past
+            tomorrow = tomorrow + model.errors.apply(errors).forecast(history.n_slots)
+        return model.scales.price.back(model.reach.clip(tomorrow))
 
     def _window(self, history: Days) -> Days:
-        return history[-max(7, min(self.window_days, MOST_POINTS // history.n_slots)) :]
+        least, most = max(7, LEAST_POINTS // history.n_slots), MOST_POINTS // history.n_slots
+        return history[-max(least, min(self.window_days, most)) :]
 
     @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> dict[str, int]:
-        """Give sktime's tests a short window."""
-        return {"window_days": 7}
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, int]]:
+        """Give sktime's tests a week and a fortnight."""
+        return [{"window_days": 7}, {"window_days": 14}]
 
 
-def _regressors(days: Days, input_scale: AsinhScale) -> Floats:
-    """A constant, Fourier terms of the clock and the inputs, shape (n_days n_slots, n_regressors)."""
+def _best_arima(errors: Floats) -> Any:
+    """The fitted ARIMA of the order that a stepwise search finds to have the least AICc."""
+    import pmdarima
+
+    search = pmdarima.auto_arima(
+        errors,
+        seasonal=False,
+        with_intercept=False,
+        start_p=1,
+        start_q=0,
+        max_p=3,
+        max_q=2,
+        max_d=1,
+        maxiter=30,
+        information_criterion="aicc",
+        suppress_warnings=True,
+        error_action="ignore",
+    )
+    return search.arima_res_
+
+
+def _terms(days: Days) -> Floats:
+    """A constant and Fourier terms of the clock, shape (n_days n_slots, n_terms)."""
     step = pd.Timedelta(days=1) / days.n_slots
     clock = pd.date_range(days.dates[0], periods=len(days) * days.n_slots, freq=step, tz="UTC")
-    inputs = input_scale.forward(days.inputs.reshape(len(clock), -1))
-    return np.column_stack([np.ones(len(clock)), fourier(clock), inputs])
+    return np.column_stack([np.ones(len(clock)), fourier(clock)])

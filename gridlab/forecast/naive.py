@@ -1,6 +1,6 @@
 """Naive forecasts: a day that was."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class Naive(DayAheadForecaster):
 
     Examples
     --------
+    >>> from gridlab.forecast.naive import Naive
     >>> from gridlab.schema import mock_prices
     >>> y = mock_prices(days=30)["price"].tz_localize(None)
     >>> forecast = Naive("day").fit(y[:-24]).predict(fh=range(1, 25))
@@ -50,3 +51,8 @@ class Naive(DayAheadForecaster):
         tomorrow = (int(history.dates[-1].weekday()) + 1) % 7
         weekly = self.rule == "week" or (self.rule == "standard" and tomorrow in WEEKLY_DAYS)
         return np.asarray(history.price[-7 if weekly and len(history) >= 7 else -1])
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Give sktime's tests two rules."""
+        return [{}, {"rule": "day"}]

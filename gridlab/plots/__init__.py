@@ -6,6 +6,7 @@ steps over market intervals, axes carry units and the time zone, and a colour, l
 every plot: see `COLORS` and `line_styles`. Matplotlib is loaded by the first plot, not by the import.
 """
 
+from gridlab.plots.evaluation import plot_calibration, plot_coverage_by_hour, plot_drift, plot_p_values
 from gridlab.plots.forecasts import plot_error_by_hour, plot_forecast_fan, plot_paths
 from gridlab.plots.prices import plot_daily_shape, plot_dispatch, plot_prices
 from gridlab.plots.profits import (
@@ -21,13 +22,17 @@ __all__ = [
     "LINES",
     "Line",
     "line_styles",
+    "plot_calibration",
     "plot_capture",
+    "plot_coverage_by_hour",
     "plot_cumulative_profit",
     "plot_daily_profit",
     "plot_daily_shape",
     "plot_dispatch",
+    "plot_drift",
     "plot_error_by_hour",
     "plot_forecast_fan",
+    "plot_p_values",
     "plot_paths",
     "plot_prices",
     "plot_profit_distribution",
