@@ -45,7 +45,7 @@ class Ensemble(DayAheadForecaster):
 
     def __init__(
         self,
-        members: Sequence[str] = ("lear", "wavelet"),
+        members: Sequence[str] = ("lear", "gp"),
         combination: str = "average",
         calibration: str = "average",
         *,

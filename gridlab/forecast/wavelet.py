@@ -70,7 +70,7 @@ class Wavelet(DayAheadForecaster):
         window_days: int = 364,
         wavelet: str = "db4",
         *,
-        threshold: Threshold = "universal",
+        threshold: Threshold = "bayes",
         market_tz: str = "UTC",
     ) -> None:
         self.window_days = window_days
