@@ -93,26 +93,28 @@ def study(name: str, prices: pd.DataFrame, forecasts: pd.DataFrame, seconds: dic
     """The record of one market: scores, coverage by year, p-values, and a heat map of them."""
     scores = evaluate.score(forecasts, prices, market_tz=period["market_tz"])
     by_year = evaluate.score(forecasts.loc[list(seconds)], prices, by="year", market_tz=period["market_tz"])
+    by_year = by_year[["mae", "crps", "coverage_50", "coverage_80", "coverage_90"]].reset_index("year")
     shown = (
         scores[list(UNITS)].rename(columns=UNITS).assign(**{"seconds": pd.Series(seconds)}).sort_values("MAE [$/MWh]")
     )
     compared = [model for model in shown.index if "published" not in model or "nsemble" in model or "mean of" in model]
     tests = {test: evaluate.compare_all(forecasts.loc[compared], prices, test=test) for test in ("dm", "gw")}
     best = scores.loc[list(seconds), "mae"].idxmin()
-    others = [model for model in scores.index if model not in seconds] or ["naive"]
+    others = [model for model in compared if model not in seconds] or [next(iter(seconds))]
     rival = scores.loc[others, "mae"].idxmin()
     p_value = tests["dm"].loc[rival, best]
-    covered = [f"{level} %: {scores.loc[best, f'coverage_{level}']:.3f}" for level in (50, 80, 90)]
+    covered = [f"{100 * scores.loc[best, f'coverage_{level}']:.1f} (of {level}) %" for level in (50, 80, 90)]
     return report.Record(
         study="epf",
         question=f"How good is the best day-ahead forecast of {name}?",
         verdict=[
-            f"The {period['days']} days from {period['first_day']} are forecast, each from the day before.",
+            f"Which of {len(seconds)} forecasts of {name} errs least, and how does it stand beside those of others?",
             f"{best} errs least of ours: its MAE is {scores.loc[best, 'mae']:.3f} $/MWh.",
             f"That of {rival} is {scores.loc[rival, 'mae']:.3f}; that {best} is no better has a p-value of "
             f"{p_value:.2g} (Diebold-Mariano, multivariate, one-sided).",
-            f"Its bands held {', '.join(covered)}; CRPS {scores.loc[best, 'crps']:.3f} $/MWh.",
-            f"{len(failed)} days of a model were filled after it failed.",
+            f"Bands may promise more than they hold; those of {best} held {', '.join(covered)}.",
+            f"{period['days']} days from {period['first_day']}, each forecast from the day before; {len(failed)} were "
+            "filled after a model failed.",
         ],
         figures=[
             report.figure(
@@ -123,9 +125,7 @@ def study(name: str, prices: pd.DataFrame, forecasts: pd.DataFrame, seconds: dic
         ],
         tables={
             "Scores": shown,
-            "Coverage by year": by_year[["mae", "crps", "coverage_50", "coverage_80", "coverage_90"]].rename(
-                columns=UNITS
-            ),
+            "Coverage by year": by_year.astype({"year": str}).rename(columns=UNITS),
             "Diebold-Mariano p-values": tests["dm"],
             "Giacomini-White p-values": tests["gw"],
         },

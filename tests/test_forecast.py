@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -262,3 +264,33 @@ def test_ours_work_in_sktimes_own_tools():
     table = sktime_evaluate(TransformedTargetForecaster([("model", MODELS["naive"]())]), splitter, y)
     assert len(table) == 5
     assert table.filter(like="test_").notna().all(axis=None)
+
+
+def test_a_window_that_the_history_does_not_fill_is_refused_and_one_that_is_not_given_ends_with_it():
+    with pytest.raises(DataError, match="Lear needs 1092 whole days of history, got 45 before"):
+        MODELS["lear"](windows=(28, 1092)).fit_days(DAYS[:45])
+    with pytest.raises(DataError, match=r"windows must be of 14 days or more, got \[28, 7\]"):
+        MODELS["lear"](windows=(28, 7)).fit_days(DAYS[:45])
+    with pytest.raises(DataError, match="level must be one of kept, removed, both, got 'gone'"):
+        MODELS["lear"](level="gone").fit_days(DAYS[:45])
+    cut = MODELS["lear"]().fit_part(DAYS[:45])
+    assert [len(of_level) for of_level in cut] == [4, 4]
+    assert cut[0][2] is cut[0][3]  # 1092 and 1456 days are both all that there is
+
+
+def test_the_mean_of_lears_windows_is_the_mean_of_its_experts_each_of_which_a_model_of_one_window_gives():
+    both = MODELS["lear"](windows=(21, 35))
+    said = both.say(both.fit_part(DAYS[:45]), DAYS[:45], DAYS.inputs[45])
+    alone = [MODELS["lear"](windows=(n,), level=level) for level in ("kept", "removed") for n in (21, 35)]
+    each = [one.say(one.fit_part(DAYS[:45]), DAYS[:45], DAYS.inputs[45]).experts[:, 0] for one in alone]
+    assert (said.experts == np.column_stack(each)).all()
+    forecast = both.forecast_day(both.fit_days(DAYS[:45]), DAYS[:45], DAYS.inputs[45], ())
+    assert forecast[:, 0] == pytest.approx(np.mean(each, axis=0))
+
+
+def test_a_level_that_moves_shifts_the_level_free_forecast_and_nothing_else():
+    forecaster = MODELS["lear"](windows=(35,), level="removed")
+    said = forecaster.say(forecaster.fit_part(DAYS[:45]), DAYS[:45], DAYS.inputs[45]).experts
+    higher = replace(DAYS[:45], price=DAYS[:45].price + 1000.0)
+    shifted = forecaster.say(forecaster.fit_part(higher), higher, DAYS.inputs[45]).experts
+    assert shifted == pytest.approx(said + 1000.0, abs=1e-6)
