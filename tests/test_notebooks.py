@@ -89,10 +89,12 @@ def test_the_environment_file_adds_nothing_to_what_pyproject_says():
 def test_the_lock_pins_every_dependency_with_hashes_and_no_address():
     lock = (PROJECT / "requirements.lock").read_text()
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    extras = [d for extra in project["optional-dependencies"].values() for d in extra]
+    optional = {name: extra for name, extra in project["optional-dependencies"].items() if name != "deep"}  # too large
+    extras = [d for extra in optional.values() for d in extra]
     names = {re.split(r"[<>=\[]", d)[0].lower() for d in [*project["dependencies"], *extras]} - {"gridlab"}
     pinned = set(re.findall(r"^([a-z0-9_.-]+)==", lock, re.M))
     assert names <= pinned
+    assert "torch" not in pinned
     assert "://" not in lock
     assert len(re.findall(r"^[a-z0-9_.-]+==", lock, re.M)) <= lock.count("--hash=sha256:")
 
