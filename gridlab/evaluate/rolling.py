@@ -92,7 +92,8 @@ def roll(
     names = ["mean", *_quantile_names(quantiles)]
     known = fold(prices, market_tz, target=target)
     rows = _rows(known, first_day, days)
-    kept = [row for row in rows if known.is_whole[row] and known.has_inputs[row]]
+    can_be_scored = known.is_whole & known.has_inputs
+    kept = [row for row in rows if can_be_scored[row]]
     if not kept:
         raise DataError(f"a gap touches each of the {days} days from {first_day}: choose other days")
     if not hasattr(forecaster, "new_aggregate"):
