@@ -91,11 +91,7 @@ def roll(
     market_tz = _market_tz(forecaster, market_tz)
     names = ["mean", *_quantile_names(quantiles)]
     known = fold(prices, market_tz, target=target)
-    rows = _rows(known, first_day, days)
-    can_be_scored = known.is_whole & known.has_inputs
-    kept = [row for row in rows if can_be_scored[row]]
-    if not kept:
-        raise DataError(f"a gap touches each of the {days} days from {first_day}: choose other days")
+    kept = _kept(known, first_day, days)
     if not hasattr(forecaster, "new_aggregate"):
         forecaster = SktimeDays(forecaster, prices, market_tz, quantiles)
     rehearsal = forecaster.rehearsal(known[: kept[0]])
@@ -229,6 +225,15 @@ def _quantile_names(quantiles: Sequence[float]) -> list[str]:
     if list(quantiles) != sorted(set(quantiles)):
         raise DataError(f"quantiles must rise, got {list(quantiles)}")
     return names
+
+
+def _kept(known: Days, first_day: str, days: int) -> list[int]:
+    """Rows that can be scored: those that no gap touches, with some value of every input."""
+    can_be_scored = known.is_whole & known.has_inputs
+    kept = [row for row in _rows(known, first_day, days) if can_be_scored[row]]
+    if not kept:
+        raise DataError(f"a gap touches each of the {days} days from {first_day}: choose other days")
+    return kept
 
 
 def _rows(known: Days, first_day: str, days: int) -> range:
