@@ -1,4 +1,4 @@
-"""Scenarios: price paths that a plan may meet, drawn around a forecast."""
+"""The residual bootstrap: whole days of past errors, drawn around a forecast."""
 
 from dataclasses import dataclass
 
