@@ -1,0 +1,256 @@
+"""
+A cvxpy problem as the arrays of a linear programme, each an affine function of the problem's parameters.
+
+cvxpy derives these maps once. A new set of parameters then costs two sparse products, not a compilation.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from gridlab.errors import DataError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Data(NamedTuple):
+    """A linear programme: least ``cost @ x`` with ``lower <= x <= upper`` and ``row_lower <= A x <= row_upper``."""
+
+    cost: Floats
+    coefficients: Floats  # of A, by columns
+    lower: Floats
+    upper: Floats
+    row_lower: Floats
+    row_upper: Floats
+    offset: float
+    constant: Floats  # of every row of the problem, also of those that became bounds
+
+
+class Sides(NamedTuple):
+    """Rows of a problem that bound a single variable from one side: ``coefficient * x[column] + h[row] >= 0``."""
+
+    row: Ints
+    column: Ints
+    coefficient: Floats
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """
+    The maps from a problem's parameters to its linear programme.
+
+    Parameters
+    ----------
+    places : mapping of str to slice
+        Where each parameter lies in the vector of all of them, which ends with a 1.
+    cost_map, offset_map, coefficient_map, side_map : sparse array
+        Parameters to the costs, the constant of the objective, the coefficients and the rows' constants.
+    lower, upper : ndarray
+        Bounds that do not depend on the parameters.
+    starts, rows : ndarray
+        Columns of the matrix, compressed: where each begins, and the row of each coefficient.
+    equal : ndarray
+        Which of the rows are equalities.
+    above, below : Sides
+        Rows that bound one variable from below and from above.
+    kept : ndarray
+        The rows that are left.
+    integer : ndarray
+        The columns that are whole numbers.
+    variables, constraints : mapping
+        Where variables lie among the columns, and constraints among all rows, by their number in cvxpy.
+    """
+
+    places: Mapping[str, slice]
+    cost_map: Any
+    offset_map: Any
+    coefficient_map: Any
+    side_map: Any
+    lower: Floats
+    upper: Floats
+    starts: Ints
+    rows: Ints
+    equal: NDArray[np.bool_]
+    above: Sides
+    below: Sides
+    kept: Ints
+    integer: Ints
+    variables: Mapping[int, slice]
+    constraints: Mapping[int, slice]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of the problem."""
+        return self.side_map.shape[0]
+
+    @property
+    def n_columns(self) -> int:
+        """Number of variables."""
+        return len(self.starts) - 1
+
+    @cached_property
+    def column_numbers(self) -> NDArray[np.int32]:
+        """The columns, numbered."""
+        return np.arange(self.n_columns, dtype=np.int32)
+
+    @cached_property
+    def row_numbers(self) -> NDArray[np.int32]:
+        """The rows that are left, numbered."""
+        return np.arange(len(self.kept), dtype=np.int32)
+
+    @cached_property
+    def fixed_coefficients(self) -> bool:
+        """Whether the matrix is the same whatever the parameters."""
+        return bool(self.coefficient_map[:, :-1].nnz == 0)
+
+    def vector(self, data: Mapping[str, ArrayLike]) -> Floats:
+        """The parameters as one vector."""
+        vector = np.empty(self.cost_map.shape[1])
+        vector[-1] = 1.0
+        for name, place in self.places.items():
+            value = np.asarray(data[name])
+            vector[place] = value.ravel(order="F") if value.ndim > 1 else value
+        if not np.isfinite(vector).all():
+            bad = next(name for name, place in self.places.items() if not np.isfinite(vector[place]).all())
+            raise DataError(f"{bad} of the programme must be finite, got {np.asarray(data[bad])}")
+        return vector
+
+    def data(self, vector: Floats) -> Data:
+        """The linear programme of one vector of parameters."""
+        constant = self.side_map @ vector
+        lower, upper = self.lower.copy(), self.upper.copy()
+        stated = lower[self.above.column], upper[self.below.column]
+        lower[self.above.column] = np.maximum(stated[0], -constant[self.above.row] / self.above.coefficient)
+        upper[self.below.column] = np.minimum(stated[1], -constant[self.below.row] / self.below.coefficient)
+        row_lower = -constant[self.kept]
+        row_upper = np.where(self.equal, row_lower, np.inf)
+        offset = float((self.offset_map @ vector)[0])
+        cost, coefficients = self.cost_map @ vector, self.coefficient_map @ vector
+        return Data(cost, coefficients, lower, upper, row_lower, row_upper, offset, constant)
+
+    def matrix(self, lp: Data) -> Any:
+        """The matrix of the rows that are left, shape (n_rows, n_columns)."""
+        return sp.csc_array((lp.coefficients, self.rows, self.starts), shape=(len(self.kept), self.n_columns))
+
+
+def canonical(problem: Any, parameters: Mapping[str, Any]) -> Canonical | None:
+    """
+    Compile a cvxpy problem.
+
+    Parameters
+    ----------
+    problem : cvxpy.Problem
+        A problem that follows the rules of disciplined parametrised programming.
+    parameters : mapping of str to cvxpy.Parameter
+        All of its parameters, by name.
+
+    Returns
+    -------
+    Canonical or None
+        None where the problem has cones and is not a linear programme.
+    """
+    import cvxpy as cp
+
+    for parameter in parameters.values():
+        parameter.value = np.zeros(parameter.shape)
+    cones = problem.get_problem_data(cp.SCS if _has_cones(problem) else cp.HIGHS)
+    compiled, inverses = cones[0]["param_prob"], cones[2]
+    if compiled.cone_dims.soc or compiled.cone_dims.exp or compiled.cone_dims.psd or compiled.cone_dims.p3d:
+        return None
+    n_columns = compiled.x.size
+    tensor = compiled.A.tocsr()
+    matrix_map, side_map = tensor[: compiled.constr_size * n_columns], tensor[compiled.constr_size * n_columns :]
+    number = compiled.cone_dims.zero
+    above, below, kept = _sides(matrix_map, compiled.constr_size, number)
+    starts, rows, coefficient_map = _columns(matrix_map, compiled.constr_size, n_columns, kept)
+    return Canonical(
+        places={name: _place(compiled, parameter) for name, parameter in parameters.items()},
+        cost_map=compiled.q.tocsr()[:-1],
+        offset_map=compiled.q.tocsr()[-1:],
+        coefficient_map=coefficient_map,
+        side_map=side_map,
+        starts=starts,
+        rows=rows,
+        equal=kept < number,
+        above=above,
+        below=below,
+        kept=kept,
+        lower=_bounds(compiled, compiled.lower_bounds, -np.inf, 0.0),
+        upper=_bounds(compiled, compiled.upper_bounds, np.inf, 1.0),
+        integer=np.union1d(_flagged(compiled.x, "integer"), _flagged(compiled.x, "boolean")),
+        variables={i: slice(at, at + compiled.id_to_var[i].size) for i, at in compiled.var_id_to_col.items()},
+        constraints=dict(_constraints(problem, compiled, inverses)),
+    )
+
+
+def _has_cones(problem: Any) -> bool:
+    return not (problem.is_lp() or problem.is_mixed_integer())
+
+
+def _place(compiled: Any, parameter: Any) -> slice:
+    if parameter.id not in compiled.param_id_to_col:
+        return slice(0, 0)
+    start = compiled.param_id_to_col[parameter.id]
+    return slice(start, start + parameter.size)
+
+
+def _bounds(compiled: Any, stated: Floats | None, none: float, binary: float) -> Floats:
+    bounds = np.full(compiled.x.size, none) if stated is None else np.array(stated, dtype=float)
+    bounds[_flagged(compiled.x, "boolean")] = binary
+    return bounds
+
+
+def _flagged(variable: Any, kind: str) -> Ints:
+    """The columns that are of a kind; cvxpy lists them as tuples of one index."""
+    chosen = variable.attributes[kind]
+    return np.array([index[0] for index in chosen] if chosen else [], dtype=np.int64)
+
+
+def _sides(matrix_map: Any, n_rows: int, n_equal: int) -> tuple[Sides, Sides, Ints]:
+    """The inequalities in one variable with a constant coefficient, one a side, and the rows that are left."""
+    entries = np.flatnonzero(np.diff(matrix_map.indptr))
+    row, column = entries % n_rows, entries // n_rows
+    varying = np.diff(matrix_map[:, :-1].indptr)[entries] > 0
+    single = np.bincount(row, minlength=n_rows) == 1
+    single[:n_equal] = False
+    single[row[varying]] = False
+    coefficient = matrix_map[:, -1:].toarray().ravel()[entries]
+    above, below = (
+        _first_of_each_column(Sides(row[chosen], column[chosen], coefficient[chosen]))
+        for chosen in (single[row] & (coefficient > 0), single[row] & (coefficient < 0))
+    )
+    return above, below, np.setdiff1d(np.arange(n_rows), np.concatenate([above.row, below.row]))
+
+
+def _first_of_each_column(sides: Sides) -> Sides:
+    _, first = np.unique(sides.column, return_index=True)
+    return Sides(sides.row[first], sides.column[first], sides.coefficient[first])
+
+
+def _columns(matrix_map: Any, n_rows: int, n_columns: int, kept: Ints) -> tuple[Ints, Ints, Any]:
+    """The matrix of the rows that are left, compressed by columns, and the map to its coefficients."""
+    entries = np.flatnonzero(np.diff(matrix_map.indptr))
+    new_row = np.full(n_rows, -1)
+    new_row[kept] = np.arange(len(kept))
+    entries = entries[new_row[entries % n_rows] >= 0]
+    counts = np.bincount(entries // n_rows, minlength=n_columns)
+    return np.concatenate([[0], np.cumsum(counts)]), new_row[entries % n_rows], sp.csr_array(matrix_map[entries])
+
+
+def _constraints(problem: Any, compiled: Any, inverses: list[Any]) -> Iterator[tuple[int, slice]]:
+    """Where each of the problem's constraints lies among the rows."""
+    ends = np.cumsum([constraint.size for constraint in compiled.constraints])
+    rows = {c.id: slice(end - c.size, end) for c, end in zip(compiled.constraints, ends, strict=True)}
+    renamed = [inverse.cons_id_map for inverse in inverses if hasattr(inverse, "cons_id_map")]
+    for constraint in problem.constraints:
+        number = constraint.id
+        for names in renamed:
+            number = names.get(number, number)
+        if number in rows:
+            yield constraint.id, rows[number]
