@@ -73,8 +73,7 @@ def best_energy(after, position, price, limits):  # type: ignore[no-untyped-def]
     """Energy into the grid that is best at `price` from `position`, where `after` is the value of the next interval."""
     if np.isnan(price):
         return 0.0
-    reach = reach_of(np.full(1, position), len(after) - 1.0, limits)
-    rest, charged, discharged = reach.rest[0], reach.charged[0], reach.discharged[0]
+    rest, charged, discharged = reach_of(position, len(after) - 1.0, limits)
     buy, sell = _per_grid_step(price, limits)
     best, to = _at(after, rest), rest
     best += WORTH_A_MOVE * (10.0 + abs(best))
@@ -86,8 +85,8 @@ def best_energy(after, position, price, limits):  # type: ignore[no-untyped-def]
         worth = after[cell] - _cost(cell - rest, buy, sell)
         if worth > best:
             best, to = worth, cell * 1.0
-    moved = (to - rest) * limits.grid_mwh
-    energy = -moved / limits.eta_charge if moved > 0.0 else -moved * limits.eta_discharge
+    drawn = (rest - to) * limits.grid_mwh
+    energy = drawn / limits.eta_charge if drawn < 0.0 else drawn * limits.eta_discharge
     return min(max(energy, -limits.limit_mwh), limits.limit_mwh)
 
 

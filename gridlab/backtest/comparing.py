@@ -1,0 +1,207 @@
+"""Strategies side by side: profits by day, shares of perfect foresight and how sure they are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gridlab import ledger, risk
+from gridlab.assets import Battery
+from gridlab.backtest.running import Result
+from gridlab.days import gap_dates, market_dates
+from gridlab.errors import DataError
+
+Floats = NDArray[np.float64]
+
+_LEAST_BLOCK_DAYS = 7.0
+_RESAMPLES = 1000
+_LEAST_PROFIT = 0.01  # $ a day below which a share of it says nothing
+
+
+def daily_profit(results: Mapping[str, Result], *, market_tz: str = "UTC") -> pd.DataFrame:
+    """
+    Profit of each strategy by market day, from the ledger: cash, wear, and the value gained by the energy stored.
+
+    Parameters
+    ----------
+    results : mapping of str to Result
+        Runs over one period, by strategy.
+    market_tz : str
+        Time zone that says when a day begins.
+
+    Returns
+    -------
+    DataFrame
+        Index `date`, without a time zone; a column for each strategy. Days on which some run could not trade in
+        every interval, for a gap or for want of a plan, are left out. [$]
+
+    Raises
+    ------
+    DataError
+        If the runs cover different periods.
+
+    Examples
+    --------
+    >>> from gridlab import mpc
+    >>> from gridlab.backtest import run
+    >>> from gridlab.schema import mock_prices
+    >>> daily_profit({"idle": run(mpc.Idle(), Battery(1, 2), mock_prices(days=2), horizon=24)})["idle"].tolist()
+    [0.0, 0.0]
+    """
+    dates = _whole_dates(results, market_tz)
+    statements = {name: ledger.statement(result.entries, market_tz=market_tz) for name, result in results.items()}
+    return pd.DataFrame({name: table["profit"].reindex(dates, fill_value=0.0) for name, table in statements.items()})
+
+
+def compare(
+    results: Mapping[str, Result],
+    *,
+    battery: Battery,
+    benchmark: str = "perfect_foresight",
+    market_tz: str = "UTC",
+    level: float = 0.95,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """
+    Strategies side by side.
+
+    The capture ratio is the sum of a strategy's profits over the sum of the benchmark's; its confidence interval
+    takes its standard error from resampling days, the same for every strategy, by the stationary bootstrap [1]_, and
+    Student's t with as many degrees of freedom as there are blocks of days, less one; it is NaN below two blocks.
+
+    Parameters
+    ----------
+    results : mapping of str to Result
+        Runs over one period, by strategy.
+    battery : Battery
+        The battery that they used.
+    benchmark : str
+        The strategy that the others are measured by.
+    market_tz : str
+        Time zone that says when a day begins.
+    level : float
+        Level of the value at risk and of the confidence interval. [-]
+    rng : Generator
+        Source of randomness of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        Index `strategy`; columns `profit_per_mw_year` (365 days) [$/MW], `capture`, `capture_low`, `capture_high`
+        [-], `cycles_per_day` (energy out of the store over the usable energy) [1/day], `var` and `cvar` of the daily
+        loss [$], `share_best_days` (of the profit, from the best hundredth of the days) [-] and `days`. A ratio to
+        a profit of less than a cent a day is NaN.
+
+    Raises
+    ------
+    DataError
+        If the benchmark is not among the results, the runs cover different periods, no whole day is left, or `level`
+        is outside (0, 1).
+
+    References
+    ----------
+    .. [1] D. N. Politis and J. P. Romano, "The stationary bootstrap," JASA 89(428), 1994,
+       doi:10.1080/01621459.1994.10476870.
+
+    Examples
+    --------
+    >>> from gridlab import mpc
+    >>> from gridlab.backtest import run
+    >>> from gridlab.schema import mock_forecast, mock_prices
+    >>> prices, forecast, battery = mock_prices(days=14), mock_forecast(days=14), Battery(1, 2)
+    >>> results = {
+    ...     name: run(mpc.POLICIES[name](), battery, prices, forecast, horizon=24)
+    ...     for name in ("mpc", "perfect_foresight")
+    ... }
+    >>> table = compare(results, battery=battery, rng=np.random.default_rng(0))
+    >>> bool(table.loc["mpc", "capture_low"] < table.loc["mpc", "capture"] < 1)
+    True
+    """
+    daily = _comparable_days(results, benchmark, level, market_tz)
+    total, loss = daily.sum(), 0.0 - daily.to_numpy().T
+    low, high = _capture_interval(daily, benchmark, level, rng)
+    table = {
+        "profit_per_mw_year": total / len(daily) * 365 / battery.power_mw,
+        "capture": _ratio(total, total[benchmark], len(daily)),
+        "capture_low": low,
+        "capture_high": high,
+        "cycles_per_day": pd.Series({n: _cycles(r, battery, daily.index, market_tz) for n, r in results.items()}),
+        "var": pd.Series(risk.var(loss, level), index=daily.columns),
+        "cvar": pd.Series(risk.cvar(loss, level), index=daily.columns),
+        "share_best_days": _ratio(
+            0.01 * len(daily) * pd.Series(risk.cvar(-loss, 0.99), index=daily.columns), total, len(daily)
+        ),
+        "days": pd.Series(len(daily), index=daily.columns),
+    }
+    return pd.DataFrame(table).rename_axis(index="strategy")
+
+
+def _comparable_days(results: Mapping[str, Result], benchmark: str, level: float, market_tz: str) -> pd.DataFrame:
+    """Daily profits of runs that can be compared, or the sentence why they cannot."""
+    if benchmark not in results:
+        raise DataError(f"the benchmark '{benchmark}' is not among the results ({', '.join(results)}): add its run")
+    if not 0 < level < 1:
+        raise DataError(f"level must be in (0, 1), got {level}")
+    daily = daily_profit(results, market_tz=market_tz)
+    if daily.empty:
+        raise DataError("no day is whole in every run: compare over a longer period")
+    return daily
+
+
+def _whole_dates(results: Mapping[str, Result], market_tz: str) -> pd.DatetimeIndex:
+    """Market days that every run could trade in every interval."""
+    first = next(iter(results.values())).schedule.index
+    for name, result in results.items():
+        if not result.schedule.index.equals(first):
+            raise DataError(
+                f"'{name}' covers {result.schedule.index[0]} to {result.schedule.index[-1]}, another run {first[0]} to "
+                f"{first[-1]}: run both on the same forecast times"
+            )
+    dates = market_dates(first, market_tz).unique()
+    for result in results.values():
+        dates = dates.difference(gap_dates(result.schedule, market_tz))
+    return dates.rename("date")
+
+
+def _ratio(numerator: pd.Series, denominator: Any, n_days: int) -> pd.Series:
+    """The quotient, NaN where the denominator is not a profit worth the name."""
+    denominator = pd.Series(denominator, index=numerator.index)
+    return numerator / denominator.where(denominator > _LEAST_PROFIT * n_days)
+
+
+def _capture_interval(
+    daily: pd.DataFrame, benchmark: str, level: float, rng: np.random.Generator
+) -> tuple[pd.Series, pd.Series]:
+    """Bounds of the ratio of sums: resampled days give its standard error, blocks the freedom of Student's t."""
+    from arch.bootstrap import StationaryBootstrap
+    from scipy.stats import t
+
+    ratio = _ratio(daily.sum(), daily[benchmark].sum(), len(daily))
+    block = _block_days(daily[benchmark])
+    freedom = len(daily) / block - 1
+    if freedom < 1:
+        return ratio * np.nan, ratio * np.nan
+    sample = StationaryBootstrap(block, daily.to_numpy(), seed=rng)
+    totals = pd.DataFrame([data[0].sum(axis=0) for data, _ in sample.bootstrap(_RESAMPLES)], columns=daily.columns)
+    error = totals.apply(_ratio, args=(totals[benchmark], len(daily))).std()
+    reach = t.ppf((1 + level) / 2, freedom) * error
+    return ratio - reach, ratio + reach
+
+
+def _block_days(profit: pd.Series) -> float:
+    """Mean length of a block: the optimal one for the benchmark's profit, a week at least."""
+    from arch.bootstrap import optimal_block_length
+
+    varies = len(profit) > 4 * _LEAST_BLOCK_DAYS and profit.std() > 0
+    optimal = float(optimal_block_length(profit)["stationary"].iloc[0]) if varies else _LEAST_BLOCK_DAYS
+    return max(optimal, _LEAST_BLOCK_DAYS)
+
+
+def _cycles(result: Result, battery: Battery, dates: pd.DatetimeIndex, market_tz: str) -> float:
+    """Energy taken out of the store in a day, in full batteries, over the days of `dates`."""
+    stored = result.flows[(result.flows["meter"] == "battery") & (result.flows["energy_mwh"] < 0)]
+    counted = market_dates(pd.DatetimeIndex(stored["time"]), market_tz).isin(dates)
+    usable = battery.soc_high_mwh - battery.soc_low_mwh
+    return float(stored["energy_mwh"][counted].abs().sum() / usable / len(dates))

@@ -1,0 +1,163 @@
+"""A run: plans in order of time, each begun where the last one's execution ended, settled on what happened."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gridlab import auctions, bids, ledger, mpc
+from gridlab.assets import Battery
+from gridlab.backtest.windows import Agenda, agenda
+from gridlab.days import gap_dates
+from gridlab.dispatch import dispatch
+from gridlab.errors import PlanError
+from gridlab.schema import step_hours
+from gridlab.storage import bands_ahead, execute
+
+Floats = NDArray[np.float64]
+
+_RETURN_TOLERANCE = 1e-3  # share of the battery's energy by which a run may miss the energy it began with
+
+
+class Result(NamedTuple):
+    """
+    A run.
+
+    Parameters
+    ----------
+    schedule : DataFrame
+        What was done, a `schedule` table, and beside it the `price` at which it was settled; the price is NaN where
+        nothing could be traded, because it is missing or because no plan reaches there.
+    flows, entries : DataFrame
+        The `flows` and the double `entries`.
+    profit : float
+        Sum of the battery's entries: sales less purchases less wear, and gains in the value of stored energy, whose
+        own sum is zero. [$]
+    counts : mapping
+        `plans`, the solvers by name and how many plans each made, `gap_days` (market days with an interval that
+        could not be traded, or cut short), and `clipped_mwh`, energy planned that the battery could not do.
+    """
+
+    schedule: pd.DataFrame
+    flows: pd.DataFrame
+    entries: pd.DataFrame
+    profit: float
+    counts: Mapping[str, float]
+
+
+def run(
+    policy: mpc.Policy,
+    asset: Battery,
+    prices: pd.DataFrame,
+    forecast: pd.DataFrame | None = None,
+    *,
+    horizon: int,
+    soc_mwh: float | None = None,
+    market_tz: str = "UTC",
+) -> Result:
+    """
+    What a policy would have earned.
+
+    A policy that sees forecasts plans anew at every origin. It looks over the first `horizon` of the forecast's times
+    (more where the next plan begins later, as on a day of 25 hours) and its plan is executed until the next one
+    begins. Perfect foresight plans once over the whole period, so that no policy with whatever horizon can pass it.
+
+    Parameters
+    ----------
+    policy : Policy
+        One of `gridlab.mpc.POLICIES`, made, or any callable with the same signature.
+    asset : Battery
+        The battery.
+    prices : DataFrame
+        A `prices` table; a gap is a row whose price is NaN.
+    forecast : DataFrame, optional
+        A `forecast` table. It also says which times the run covers, for every policy, so that runs on one forecast
+        compare; without it the run covers all of `prices`.
+    horizon : int
+        Intervals that a plan looks ahead.
+    soc_mwh : float, optional
+        Energy stored at the beginning and at the end; the battery's least when omitted. [MWh]
+    market_tz : str
+        Time zone that says when a day begins.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    DataError
+        If a table breaks its schema, the forecast has times that `prices` has not, or the policy needs a forecast
+        and there is none.
+    PlanError
+        If a plan cannot be made, or the policy does not come back to the energy it began with.
+
+    Examples
+    --------
+    >>> from gridlab.schema import mock_forecast, mock_prices
+    >>> prices, forecast = mock_prices(days=3), mock_forecast(days=3)
+    >>> planned = run(mpc.POLICIES["mpc"](), Battery(1, 2), prices, forecast, horizon=24)
+    >>> best = run(mpc.POLICIES["perfect_foresight"](), Battery(1, 2), prices, forecast, horizon=24)
+    >>> 0 < planned.profit < best.profit
+    True
+    """
+    plans = agenda(policy, prices, forecast, horizon)
+    start_soc = asset.soc_low_mwh if soc_mwh is None else soc_mwh
+    schedule, solvers = _carried_out(policy, asset, plans, start_soc)
+    cleared = auctions.clear_at_price(bids.bid_price_taker(schedule), plans.period)
+    done = dispatch(cleared.awards, asset, soc_mwh=start_soc, times=pd.DatetimeIndex(plans.period.index))
+    _refuse_another_end(done.schedule["soc_mwh"].iloc[-1], start_soc, asset)
+    executed = done.schedule.assign(price=plans.period["price"])
+    settled = ledger.post(done.flows, plans.period, degradation_cost=asset.degradation_cost)
+    carried = ledger.carry(executed, soc_mwh=start_soc, market_tz=market_tz)
+    entries = pd.concat([settled, carried], ignore_index=True)
+    counts: dict[str, float] = {"plans": len(plans.spans)}
+    counts |= {solver: solvers[solver] for solver in mpc.SOLVERS if solver in solvers}
+    counts |= {"gap_days": len(gap_dates(executed, market_tz)), "clipped_mwh": done.clipped_mwh}
+    return Result(executed, done.flows, entries, ledger.profit(entries), counts)
+
+
+def _carried_out(
+    policy: mpc.Policy, battery: Battery, plans: Agenda, start_soc: float
+) -> tuple[pd.DataFrame, Counter[str]]:
+    """What the plans in force say, each made from where the execution of those before it ends, and who solved them."""
+    hours, base = step_hours(plans.period.index), battery.soc_low_mwh
+    limit = np.where(plans.period["price"].isna(), 0.0, battery.power_mw * hours)
+    low, high = bands_ahead(limit, start_soc - base, start_soc - base, battery, hours)
+    planner, solvers = _planner(policy, battery, hours), Counter[str]()
+    power, soc = np.zeros(len(limit)), np.full(len(limit), start_soc)
+    now, before = start_soc, 0.0
+    for span, window in plans.windows():
+        state = mpc.State(battery, now, base + low[span.stop - 1], base + high[span.stop - 1], before)
+        decision = planner(state, window)
+        inside = slice(span.start, min(span.stop, span.until))
+        planned = decision.columns["battery_mw"][: inside.stop - inside.start]
+        net, stored = execute(planned * hours, limit[inside], now - base, battery, hours, before * hours)
+        power[inside], soc[inside] = planned, base + stored
+        now, before = base + float(stored[-1]), float(net[-1]) / hours
+        solvers.update([decision.solver] if decision.solver else [])
+    return pd.DataFrame({"battery_mw": power, "soc_mwh": soc}, index=plans.period.index), solvers
+
+
+def _planner(policy: mpc.Policy, battery: Battery, hours: float) -> mpc.Planner:
+    """The policy's array core, or one around a callable that has none."""
+    if isinstance(policy, mpc.PlanningPolicy):
+        return policy.planner(battery, hours)
+
+    def by_table(state: mpc.State, window: mpc.Window) -> mpc.Decision:
+        schedule = policy(state, window.table())
+        columns = {str(name): schedule[name].to_numpy(float) for name in schedule.columns}
+        return mpc.Decision(columns, schedule.attrs.get("solver"))
+
+    return by_table
+
+
+def _refuse_another_end(soc: float, start_soc: float, battery: Battery) -> None:
+    if abs(soc - start_soc) > _RETURN_TOLERANCE * battery.energy_mwh:
+        raise PlanError(
+            f"the run began with {start_soc:g} MWh and ends with {soc:g}: the policy must end its plans between the "
+            "state's end_low_mwh and end_high_mwh"
+        )
