@@ -141,8 +141,8 @@ class Machine:
     service_level: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier() or self.name in _TAKEN:
-            raise DataError(f"name of a machine must be a word other than {', '.join(_TAKEN)}, got {self.name!r}")
+        _require_word("name of a machine", self.name, _TAKEN)
+        _require_word(f"product of {self.name}", self.product, _ACCOUNTS)
         of = f" of {self.name}"
         _require("power_mw" + of, self.power_mw, 0 < self.power_mw < math.inf, "above 0 MW")
         _require("count" + of, self.count, self.count >= 1 and self.count == int(self.count), "a whole number above 0")
@@ -158,6 +158,10 @@ class Machine:
         """Power of all of them. [MW]"""
         return self.power_mw * self.count
 
+    def run_steps(self, step_hours: float) -> int:
+        """Intervals that a machine runs at least once started."""
+        return max(1, math.ceil(self.min_run_hours / step_hours - 1e-9))
+
 
 @dataclass(frozen=True)
 class Cooling:
@@ -169,6 +173,17 @@ class Cooling:
 
     .. math::
         P = \frac{Q_\text{max}}{\text{COP}(T)} \left(a + b \frac{Q}{Q_\text{max}} + c \frac{Q^2}{Q_\text{max}^2}\right).
+
+    Without `room_mwh_per_c` the heat is removed as it is produced. With it the room stores heat, and over an interval
+    of constant heat :math:`Q_+` in and :math:`Q` out
+
+    .. math::
+        \theta_t = \kappa \theta_{t-1} + (1 - \kappa) \left(T_t + \frac{Q_+ - Q}{w}\right), \qquad
+        \kappa = e^{-w h / C},
+
+    where :math:`C` is `room_mwh_per_c`, :math:`w` is `wall_mw_per_c` and :math:`h` the length of the interval; without
+    a wall this is :math:`\theta_{t-1} + h (Q_+ - Q) / C`. The room's temperature is nowhere in the interval outside
+    those at its ends.
 
     Parameters
     ----------
@@ -189,7 +204,7 @@ class Cooling:
     room_mwh_per_c : float
         Heat that warms the room by one degree. [MWh/K]
     wall_mw_per_c : float
-        Heat that enters for each degree that it is warmer outside. [MW/K]
+        Heat that enters for each degree that it is warmer outside; needs `room_mwh_per_c`. [MW/K]
 
     Raises
     ------
@@ -232,6 +247,10 @@ class Cooling:
         _require("wall_mw_per_c", self.wall_mw_per_c, 0 <= self.wall_mw_per_c < math.inf, "at least 0 MW/K")
         if len(self.part_load) != 3 or not all(0 <= share < math.inf for share in self.part_load):
             raise DataError(f"part_load must be three numbers, none negative, got {self.part_load}")
+        if self.wall_mw_per_c > 0 and self.room_mwh_per_c == 0:
+            raise DataError(
+                f"wall_mw_per_c = {self.wall_mw_per_c} needs a room that warms: give room_mwh_per_c above 0"
+            )
 
     def cop(self, outside_c: float) -> float:
         """Heat removed for each unit of power at full load. [-]"""
@@ -243,6 +262,27 @@ class Cooling:
         """Power that removes `heat_mw`. [MW]"""
         ratio, (a, b, c) = heat_mw / self.capacity_mw, self.part_load
         return self.capacity_mw / self.cop(outside_c) * (a + b * ratio + c * ratio**2)
+
+    def room_kept(self, step_hours: float) -> float:
+        """Share of the difference to the outside that the room keeps over an interval. [-]"""
+        return math.exp(-self.wall_mw_per_c * step_hours / self.room_mwh_per_c)
+
+    def room_c_per_mwh(self, step_hours: float) -> float:
+        """How much each MWh of heat that enters over an interval has warmed the room at its end. [K/MWh]"""
+        decay = self.wall_mw_per_c * step_hours / self.room_mwh_per_c
+        return (-math.expm1(-decay) / decay if decay > 0 else 1.0) / self.room_mwh_per_c
+
+    def room_after(self, room_c: float, heat_mwh: float, outside_c: float, step_hours: float) -> float:
+        """
+        Temperature of the room after an interval in which `heat_mwh` more is produced than removed. [degC]
+
+        Examples
+        --------
+        >>> Cooling(capacity_mw=2.0, room_mwh_per_c=0.1).room_after(20.0, heat_mwh=0.2, outside_c=30.0, step_hours=1.0)
+        22.0
+        """
+        kept = self.room_kept(step_hours)
+        return kept * room_c + (1 - kept) * outside_c + self.room_c_per_mwh(step_hours) * heat_mwh
 
 
 @dataclass(frozen=True)
@@ -274,6 +314,11 @@ class Regulation:
         _require("reserve_hours", self.reserve_hours, 0 <= self.reserve_hours < math.inf, "at least 0 h")
         _require("price of the regulation", self.price, 0 <= self.price < math.inf, "at least 0 $/MW/h")
 
+    def reserve_mwh(self, battery: Battery) -> tuple[float, float]:
+        """Energy kept above the least and room kept below the greatest state of charge. [MWh]"""
+        energy = self.award_mw * self.reserve_hours
+        return energy / battery.eta_discharge, energy * battery.eta_charge
+
 
 @dataclass(frozen=True)
 class Site:
@@ -298,7 +343,8 @@ class Site:
     Raises
     ------
     DataError
-        If a value lies outside its range, two machines share a name, or an award has no battery that could keep it.
+        If a value lies outside its range, two machines share a name, or an award has no battery or meter that could
+        keep it.
 
     Examples
     --------
@@ -329,6 +375,23 @@ class Site:
             raise DataError(
                 f"award_mw = {self.regulation.award_mw} is above the battery's {power} MW: award no more than it has"
             )
+        if self.regulation is not None and self.battery is not None:
+            self._require_headroom(self.regulation, self.battery)
+
+    def _require_headroom(self, regulation: Regulation, battery: Battery) -> None:
+        meter = (self.import_limit_mw + self.export_limit_mw) / 2
+        if regulation.award_mw > meter:
+            raise DataError(
+                f"award_mw = {regulation.award_mw} is above {meter} MW, half of what the meter may swing between its "
+                "limits: award less or raise a limit"
+            )
+        low, high = regulation.reserve_mwh(battery)
+        usable = battery.soc_high_mwh - battery.soc_low_mwh
+        if low + high > usable:
+            raise DataError(
+                f"reserve_hours = {regulation.reserve_hours} takes {low:g} MWh below and {high:g} MWh "
+                f"above the state of charge and the battery has {usable:g}: award less or for a shorter time"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -341,7 +404,13 @@ class Site:
         return tuple(dict.fromkeys(machine.product for machine in self.machines))
 
 
-_TAKEN = ("battery", "cooling", "grid", "soc", "price")  # other columns of a site's schedule
+_TAKEN = ("battery", "cooling", "grid", "loss", "price", "room", "site", "soc")  # taken in tables
+_ACCOUNTS = ("demand", "market", "mean", "price", "regulation", "site", "starts", "wear")  # taken in entries
+
+
+def _require_word(name: str, word: str, taken: tuple[str, ...]) -> None:
+    if not word.isidentifier() or word in taken:
+        raise DataError(f"{name} must be a word other than {', '.join(taken)}, got {word!r}")
 
 
 def _require(name: str, value: float, holds: bool, rule: str) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from gridlab.assets import Battery
 from gridlab.errors import DataError
 from gridlab.schema import step_hours
+from gridlab.storage import execute
 
 Floats = NDArray[np.float64]
 
@@ -73,9 +74,11 @@ def dispatch(awards: pd.DataFrame, battery: Battery, *, soc_mwh: float, times: p
         raise DataError(f"soc_mwh must be in [{low:g}, {high:g}], got {soc_mwh}: start within the battery's limits")
     hours = step_hours(times)
     awarded = _awarded_mw(awards, times)
-    grid, soc = _executed(awarded * hours, battery, min(max(soc_mwh, low), high), hours)
-    schedule = pd.DataFrame({"battery_mw": grid / hours, "soc_mwh": soc[1:]}, index=times)
-    return Dispatch(schedule, _flows(times, grid, np.diff(soc)), float(np.abs(awarded * hours - grid).sum()))
+    start, limit = min(max(soc_mwh, low), high) - low, np.full(len(times), battery.power_mw * hours)
+    grid, stored = execute(awarded * hours, limit, start, battery, hours)
+    schedule = pd.DataFrame({"battery_mw": grid / hours, "soc_mwh": low + stored}, index=times)
+    kept = np.diff(stored, prepend=start)
+    return Dispatch(schedule, _flows(times, grid, kept), float(np.abs(awarded * hours - grid).sum()))
 
 
 def _awarded_mw(awards: pd.DataFrame, times: pd.DatetimeIndex) -> Floats:
@@ -86,19 +89,6 @@ def _awarded_mw(awards: pd.DataFrame, times: pd.DatetimeIndex) -> Floats:
             f"{times[0]} to {times[-1]}: execute the awards of these times only"
         )
     return np.bincount(row, awards["quantity_mw"].to_numpy(float), len(times)).astype(float)
-
-
-def _executed(wanted: Floats, battery: Battery, soc_start: float, hours: float) -> tuple[Floats, Floats]:
-    """Energy into the grid by interval, and the energy stored at its bounds, one entry more. [MWh]"""
-    limit = battery.power_mw * hours
-    grid, soc = np.zeros(len(wanted)), np.full(len(wanted) + 1, float(soc_start))
-    for step, energy in enumerate(wanted):
-        room = (battery.soc_high_mwh - soc[step]) / battery.eta_charge
-        stock = (soc[step] - battery.soc_low_mwh) * battery.eta_discharge
-        grid[step] = min(energy, limit, stock) if energy > 0 else max(energy, -limit, -room)
-        rate = 1 / battery.eta_discharge if energy > 0 else battery.eta_charge
-        soc[step + 1] = min(max(soc[step] - grid[step] * rate, battery.soc_low_mwh), battery.soc_high_mwh)
-    return grid, soc
 
 
 def _flows(times: pd.DatetimeIndex, grid: Floats, stored: Floats) -> pd.DataFrame:

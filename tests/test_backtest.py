@@ -344,7 +344,7 @@ def test_the_confidence_interval_holds_a_known_ratio_about_as_often_as_it_says(d
     for _ in range(120):
         best = rng.gamma(2.0, 20.0, days)
         daily = pd.DataFrame({"x": 0.8 * best + rng.normal(0, 8, days), "best": best})
-        low, high = backtest._capture_interval(daily, "best", 0.95, rng)
+        low, high = backtest.comparing._capture_interval(daily, "best", 0.95, rng)
         inside.append(low["x"] <= 0.8 <= high["x"])
     assert least <= np.mean(inside) <= 1.0
 
@@ -352,9 +352,9 @@ def test_the_confidence_interval_holds_a_known_ratio_about_as_often_as_it_says(d
 def test_two_weeks_are_too_few_for_an_interval_and_perfect_foresight_has_none_to_speak_of():
     rng = np.random.default_rng(0)
     daily = pd.DataFrame({"x": rng.gamma(2.0, 20.0, 40), "best": rng.gamma(4.0, 20.0, 40)})
-    low, high = backtest._capture_interval(daily[:13], "best", 0.95, rng)
+    low, high = backtest.comparing._capture_interval(daily[:13], "best", 0.95, rng)
     assert low.isna().all()
     assert high.isna().all()
-    low, high = backtest._capture_interval(daily, "best", 0.95, rng)
+    low, high = backtest.comparing._capture_interval(daily, "best", 0.95, rng)
     assert low["best"] == high["best"] == 1.0
     assert low["x"] < high["x"]

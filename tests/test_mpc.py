@@ -1,8 +1,5 @@
 """The battery's linear programme and the policies built on it."""
 
-from functools import partial
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +9,7 @@ from hypothesis import strategies as st
 from gridlab import mpc
 from gridlab.assets import Battery
 from gridlab.errors import DataError, PlanError
-from gridlab.mpc import battery as programme
+from gridlab.mpc.battery import flat, programme
 from gridlab.schema import mock_times, validate
 
 price_lists = st.lists(st.sampled_from([-80, -20, -1, 0, 3, 20, 35, 50, 90, None]), min_size=8, max_size=8)
@@ -37,17 +34,8 @@ def plan(price, battery, soc=None, low=None, high=None, **terminal):
 
 def plan_and_answer(price, battery, **options):
     """A plan, and what the solver answered before charge and discharge were netted. [MWh]"""
-    answers = []
-
-    def solve(self, data, one_way):
-        answers.append(self.solve(data, one_way))
-        return answers[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        compiled = programme._compiled
-        patch.setattr(programme, "_compiled", lambda *key: SimpleNamespace(solve=partial(solve, compiled(*key))))
-        found = plan(price, battery, **options)
-    return found, *answers[-1][:2]
+    found = plan(price, battery, **options)
+    return found, found._answer.values["charge"], found._answer.values["discharge"]
 
 
 def best_on_a_grid(price, battery, grid_mwh, terminal_value):
@@ -100,23 +88,51 @@ def test_burning_energy_at_negative_prices_is_excluded():
     assert found.objective == pytest.approx(best_on_a_grid(np.full(4, -50.0), battery, 0.01, 0), abs=0.5)
 
 
-def test_without_binaries_the_programme_would_burn_energy_and_promise_more_than_can_be_had(monkeypatch):
-    price, battery, relaxed = np.full(4, -50.0), Battery(1, 1, 0.8, 0.8), programme._compiled(4, False)
-    exact = plan(price, battery).objective
-    never = SimpleNamespace(solve=lambda data, one_way: relaxed.solve(data, np.zeros_like(one_way)))
-    monkeypatch.setattr(programme, "_compiled", lambda *_: never)
-    _, charge, discharge = plan_and_answer(price, battery)
+def test_without_binaries_the_programme_would_burn_energy_and_promise_more_than_can_be_had():
+    price, battery = np.full(4, -50.0), Battery(1, 1, 0.8, 0.8)
+    data = mpc.BatteryPlanner(battery, 1.0)._data(price, 0.0, (0.0, 1.0), flat(battery, 0.0), 0.0)
+    relaxed = mpc.Session(programme(4, 1, False, False)).solve(data)
     # exact: draw 1, deliver 0.64, draw 1 and 0.25; relaxed: draw 4 and deliver 1.76, at once where need be
-    assert np.minimum(charge, discharge).max() > 0.1
-    assert (exact, price @ (discharge - charge)) == pytest.approx((50 * 1.61, 50 * 2.24))
+    assert np.minimum(relaxed.values["charge"], relaxed.values["discharge"]).max() > 0.1
+    assert (plan(price, battery).objective, relaxed.objective) == pytest.approx((50 * 1.61, 50 * 2.24))
 
 
-def test_energy_left_is_worth_what_it_would_earn_beyond_the_plan():
+def test_energy_left_is_worth_what_its_segments_say():
     battery = Battery(1, 1, 1, 1)
     assert plan([10], battery).power_mw.tolist() == [0]
-    assert plan([10], battery, price_beyond=[90]).power_mw.tolist() == [-1]
-    assert plan([10], battery, price_beyond=[90], terminal_value=-85).power_mw.tolist() == [0]
     assert plan([10], battery, terminal_value=20).objective == pytest.approx(10)
+    falling = mpc.Segments(np.array([0.4, 0.6]), np.array([90.0, 5.0]), np.zeros(()))
+    assert plan([10], battery, terminal_value=falling).power_mw.tolist() == pytest.approx([-0.4])
+
+
+def test_a_leak_is_bought_back_and_nothing_leaks_below_the_least():
+    battery = Battery(1, 2, 0.8, 1, soc_min=0.25, self_discharge_per_hour=0.1)
+    held = plan([10.0, 10.0], battery, soc=1.5, low=1.5, high=1.5)
+    assert held.power_mw.sum() == pytest.approx(-(0.1 * (1.0 - 0.1) + 0.1) / 0.8)
+    assert (plan([10.0, 10.0], battery, soc=0.5).power_mw == 0).all()
+
+
+def test_a_ramp_bounds_the_change_of_power_and_has_a_price():
+    battery = Battery(1, 4, 1, 1, ramp_mw_per_hour=0.5)
+    found = plan([10.0, 10, 10, 90, 90, 90], battery)
+    assert np.abs(np.diff(found.power_mw, prepend=0.0)).max() <= 0.5 + 1e-9
+    assert found.shadow_prices["ramp up"].max() > 0
+    free = plan([10.0, 10, 10, 90, 90, 90], Battery(1, 4, 1, 1))
+    assert found.objective < free.objective
+
+
+@given(vectors, batteries, st.sampled_from(["limit", "room"]), st.integers(0, 7))
+def test_a_shadow_price_is_what_a_little_more_would_earn(price, battery, name, step):
+    price = np.where(np.isnan(price), 25.0, np.abs(price)) + np.linspace(0, 1, 8)
+    planner = mpc.BatteryPlanner(battery, 1.0)
+    data = planner._data(price, battery.soc_low_mwh, (0.0, battery.soc_high_mwh), flat(battery, 30.0), 0.0)
+    session = mpc.Session(programme(8, 1, False, False))
+    answer, loosened = session.solve(data), {**data, name: data[name] + 1e-4 * (np.arange(8) == step)}
+    tightened = {**data, name: data[name] - 1e-4 * (np.arange(8) == step)}
+    more, less = ((session.solve(d).objective - answer.objective) / 1e-4 for d in (loosened, tightened))
+    prices = answer.shadow_prices
+    said = prices["full"][step] if name == "room" else prices["charging"][step] + prices["discharging"][step]
+    assert more - 1e-3 <= said <= -less + 1e-3
 
 
 @pytest.mark.parametrize(
@@ -135,37 +151,20 @@ def test_what_cannot_be_planned_names_the_limit_and_by_how_much(soc, low, high, 
 
 @pytest.mark.parametrize(
     ("price", "said"),
-    [([], "price is empty"), ([[1.0]], "must be a vector"), ([1.0, np.inf], "infinite in interval 1")],
+    [([], "must be a vector"), ([[1.0]], "must be a vector"), ([1.0, np.inf], "infinite in interval 1")],
 )
 def test_prices_that_cannot_be_planned_on_are_refused(price, said):
     with pytest.raises(DataError, match=said):
         plan(price, Battery(1, 2))
 
 
-def test_the_next_solver_answers_where_the_first_does_not_and_is_named(monkeypatch):
-    price, battery = np.array([10.0, 20, 90, 40, 80]), Battery(1, 2)
-    first = plan(price, battery)
-    monkeypatch.setattr(programme, "SOLVERS", ("HIGHS", "CLARABEL"))
-    monkeypatch.setitem(programme._OPTIONS, "HIGHS", {"simplex_iteration_limit": 0, "presolve": "off"})
-    second = plan(price, battery)
-    assert (first.solver, second.solver) == ("HIGHS", "CLARABEL")
-    assert second.power_mw == pytest.approx(first.power_mw, abs=1e-5)
-
-
-def test_when_no_solver_answers_each_one_is_heard(monkeypatch):
-    monkeypatch.setattr(programme, "SOLVERS", ("HIGHS", "GUROBI"))
-    monkeypatch.setattr(
-        programme, "_OPTIONS", {"HIGHS": {"simplex_iteration_limit": 0, "presolve": "off"}, "GUROBI": {}}
-    )
-    with pytest.raises(PlanError, match=r"HIGHS: .*; GUROBI: .*not installed"):
-        plan([10.0, 20, 90, 40, 80], Battery(1, 2))
-
-
-def test_scs_answers_to_its_own_accuracy(monkeypatch):
-    price, battery = np.array([10.0, 20, 90, 40, 80]), Battery(1, 2)
-    best = plan(price, battery).objective
-    monkeypatch.setattr(programme, "SOLVERS", ("SCS",))
-    assert plan(price, battery).objective == pytest.approx(best, rel=1e-2)
+def test_when_no_solver_answers_the_battery_rests_until_its_end_asks_for_energy(monkeypatch):
+    battery = Battery(1, 2, 1, 1)
+    monkeypatch.setattr(mpc.Session, "_by_highs", lambda *_: None)
+    monkeypatch.setattr("gridlab.mpc.programme._asked_by_cvxpy", lambda *_: (None, "asleep"))
+    rested = plan([10.0, 20, 90, 40], battery, low=1.5)
+    assert rested.solver == "HEURISTIC"
+    assert rested.power_mw.tolist() == [0, 0, -0.5, -1]
 
 
 def test_a_plan_does_not_depend_on_the_plan_before_it():

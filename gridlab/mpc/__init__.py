@@ -1,25 +1,45 @@
-"""Plans: the battery's linear programme, and the policies that turn a state and a forecast into a schedule."""
+"""Plans: the programmes of a battery and a site, and the policies that turn a state and a forecast into a schedule."""
 
-from gridlab.mpc.battery import SOLVERS, Plan, plan_battery
-from gridlab.mpc.policies import (
-    POLICIES,
-    Idle,
-    ModelPredictive,
-    PerfectForesight,
-    Policy,
-    State,
-    Threshold,
+from gridlab.mpc.base import Decision, Planner, PlanningPolicy, Policy, SiteState, State, Window
+from gridlab.mpc.battery import BatteryPlanner, Plan, plan_battery
+from gridlab.mpc.policies import POLICIES, DayAhead, Idle, ModelPredictive, PerfectForesight, Threshold
+from gridlab.mpc.programme import SOLVERS, Answer, Programme, Session
+from gridlab.mpc.value import (
+    ExpectedValue,
+    Segments,
+    Value,
+    act,
+    expected_value_of_energy,
+    terminal_segments,
+    value_of_energy,
 )
 
 __all__ = [
     "POLICIES",
     "SOLVERS",
+    "Answer",
+    "BatteryPlanner",
+    "DayAhead",
+    "Decision",
+    "ExpectedValue",
     "Idle",
     "ModelPredictive",
     "PerfectForesight",
     "Plan",
+    "Planner",
+    "PlanningPolicy",
     "Policy",
+    "Programme",
+    "Segments",
+    "Session",
+    "SiteState",
     "State",
     "Threshold",
+    "Value",
+    "Window",
+    "act",
+    "expected_value_of_energy",
     "plan_battery",
+    "terminal_segments",
+    "value_of_energy",
 ]

@@ -49,8 +49,9 @@ class Canonical:
     ----------
     places : mapping of str to slice
         Where each parameter lies in the vector of all of them, which ends with a 1.
-    cost_map, offset_map, coefficient_map, side_map : sparse array
-        Parameters to the costs, the constant of the objective, the coefficients and the rows' constants.
+    map : sparse array
+        Parameters to the costs, the constant of the objective, the constants of the rows, which end at `ends`, and the
+        coefficients.
     lower, upper : ndarray
         Bounds that do not depend on the parameters.
     starts, rows : ndarray
@@ -68,10 +69,8 @@ class Canonical:
     """
 
     places: Mapping[str, slice]
-    cost_map: Any
-    offset_map: Any
-    coefficient_map: Any
-    side_map: Any
+    map: Any
+    ends: Ints
     lower: Floats
     upper: Floats
     starts: Ints
@@ -87,7 +86,7 @@ class Canonical:
     @property
     def n_rows(self) -> int:
         """Number of rows of the problem."""
-        return self.side_map.shape[0]
+        return int(self.ends[2] - self.ends[1])
 
     @property
     def n_columns(self) -> int:
@@ -107,11 +106,11 @@ class Canonical:
     @cached_property
     def fixed_coefficients(self) -> bool:
         """Whether the matrix is the same whatever the parameters."""
-        return bool(self.coefficient_map[:, :-1].nnz == 0)
+        return bool(self.map[self.ends[-1] :, :-1].nnz == 0)
 
     def vector(self, data: Mapping[str, ArrayLike]) -> Floats:
         """The parameters as one vector."""
-        vector = np.empty(self.cost_map.shape[1])
+        vector = np.empty(self.map.shape[1])
         vector[-1] = 1.0
         for name, place in self.places.items():
             value = np.asarray(data[name])
@@ -123,16 +122,16 @@ class Canonical:
 
     def data(self, vector: Floats) -> Data:
         """The linear programme of one vector of parameters."""
-        constant = self.side_map @ vector
+        entries = self.map @ vector
+        n_columns, at_rows, at_matrix = self.ends
+        cost, constant, coefficients = entries[:n_columns], entries[at_rows:at_matrix], entries[at_matrix:]
         lower, upper = self.lower.copy(), self.upper.copy()
         stated = lower[self.above.column], upper[self.below.column]
-        lower[self.above.column] = np.maximum(stated[0], -constant[self.above.row] / self.above.coefficient)
-        upper[self.below.column] = np.minimum(stated[1], -constant[self.below.row] / self.below.coefficient)
-        row_lower = -constant[self.kept]
+        lower[self.above.column] = np.maximum(stated[0], (0.0 - constant[self.above.row]) / self.above.coefficient)
+        upper[self.below.column] = np.minimum(stated[1], (0.0 - constant[self.below.row]) / self.below.coefficient)
+        row_lower = 0.0 - constant[self.kept]
         row_upper = np.where(self.equal, row_lower, np.inf)
-        offset = float((self.offset_map @ vector)[0])
-        cost, coefficients = self.cost_map @ vector, self.coefficient_map @ vector
-        return Data(cost, coefficients, lower, upper, row_lower, row_upper, offset, constant)
+        return Data(cost, coefficients, lower, upper, row_lower, row_upper, float(entries[n_columns]), constant)
 
     def matrix(self, lp: Data) -> Any:
         """The matrix of the rows that are left, shape (n_rows, n_columns)."""
@@ -163,21 +162,29 @@ def canonical(problem: Any, parameters: Mapping[str, Any]) -> Canonical | None:
     compiled, inverses = cones[0]["param_prob"], cones[2]
     if compiled.cone_dims.soc or compiled.cone_dims.exp or compiled.cone_dims.psd or compiled.cone_dims.p3d:
         return None
-    n_columns = compiled.x.size
-    tensor = compiled.A.tocsr()
-    matrix_map, side_map = tensor[: compiled.constr_size * n_columns], tensor[compiled.constr_size * n_columns :]
-    number = compiled.cone_dims.zero
-    above, below, kept = _sides(matrix_map, compiled.constr_size, number)
-    starts, rows, coefficient_map = _columns(matrix_map, compiled.constr_size, n_columns, kept)
+    if compiled.lb_tensor is not None or compiled.ub_tensor is not None:
+        raise DataError("bounds of a variable depend on a parameter: write them as constraints of the problem")
+    n_columns, n_rows, n_equal = compiled.x.size, compiled.constr_size, compiled.cone_dims.zero
+    entries = _entries(compiled.A.tocoo(), n_rows)
+    above, below, kept = _sides(entries.where(entries.column < n_columns), n_rows, n_equal)
+    matrix = entries.where((entries.column < n_columns) & np.isin(entries.row, kept))
+    constants = entries.where(entries.column == n_columns)
+    side_map = (
+        sp.csr_array(
+            sp.coo_array(
+                (np.ones(len(constants.row)), (constants.row, np.arange(len(constants.row)))),
+                (n_rows, len(constants.row)),
+            )
+        )
+        @ constants.map
+    )
     return Canonical(
         places={name: _place(compiled, parameter) for name, parameter in parameters.items()},
-        cost_map=compiled.q.tocsr()[:-1],
-        offset_map=compiled.q.tocsr()[-1:],
-        coefficient_map=coefficient_map,
-        side_map=side_map,
-        starts=starts,
-        rows=rows,
-        equal=kept < number,
+        map=sp.csr_array(sp.vstack([compiled.q, side_map, matrix.map])),
+        ends=np.cumsum([n_columns, 1, compiled.constr_size]),
+        starts=np.concatenate([[0], np.cumsum(np.bincount(matrix.column, minlength=n_columns))]),
+        rows=np.searchsorted(kept, matrix.row),
+        equal=kept < n_equal,
         above=above,
         below=below,
         kept=kept,
@@ -212,15 +219,32 @@ def _flagged(variable: Any, kind: str) -> Ints:
     return np.array([index[0] for index in chosen] if chosen else [], dtype=np.int64)
 
 
-def _sides(matrix_map: Any, n_rows: int, n_equal: int) -> tuple[Sides, Sides, Ints]:
+class _Entries(NamedTuple):
+    """The entries of a matrix that are not always zero, by columns, and the map from the parameters to their values."""
+
+    row: Ints
+    column: Ints
+    map: Any
+
+    def where(self, chosen: NDArray[np.bool_]) -> "_Entries":
+        return _Entries(self.row[chosen], self.column[chosen], self.map[np.flatnonzero(chosen)])
+
+
+def _entries(tensor: Any, n_rows: int) -> _Entries:
+    """The entries of cvxpy's tensor, whose rows number the matrix and the constants beside it, by columns."""
+    place, entry = np.unique(tensor.row.astype(np.int64), return_inverse=True)
+    values = sp.csr_array((tensor.data, (entry, tensor.col)), shape=(len(place), tensor.shape[1]))
+    return _Entries(place % n_rows, place // n_rows, values)
+
+
+def _sides(entries: _Entries, n_rows: int, n_equal: int) -> tuple[Sides, Sides, Ints]:
     """The inequalities in one variable with a constant coefficient, one a side, and the rows that are left."""
-    entries = np.flatnonzero(np.diff(matrix_map.indptr))
-    row, column = entries % n_rows, entries // n_rows
-    varying = np.diff(matrix_map[:, :-1].indptr)[entries] > 0
+    row, column = entries.row, entries.column
+    coefficient = entries.map[:, -1:].toarray().ravel()
+    varies = np.diff(entries.map[:, :-1].tocsr().indptr) > 0
     single = np.bincount(row, minlength=n_rows) == 1
     single[:n_equal] = False
-    single[row[varying]] = False
-    coefficient = matrix_map[:, -1:].toarray().ravel()[entries]
+    single[row[varies]] = False
     above, below = (
         _first_of_each_column(Sides(row[chosen], column[chosen], coefficient[chosen]))
         for chosen in (single[row] & (coefficient > 0), single[row] & (coefficient < 0))
@@ -231,16 +255,6 @@ def _sides(matrix_map: Any, n_rows: int, n_equal: int) -> tuple[Sides, Sides, In
 def _first_of_each_column(sides: Sides) -> Sides:
     _, first = np.unique(sides.column, return_index=True)
     return Sides(sides.row[first], sides.column[first], sides.coefficient[first])
-
-
-def _columns(matrix_map: Any, n_rows: int, n_columns: int, kept: Ints) -> tuple[Ints, Ints, Any]:
-    """The matrix of the rows that are left, compressed by columns, and the map to its coefficients."""
-    entries = np.flatnonzero(np.diff(matrix_map.indptr))
-    new_row = np.full(n_rows, -1)
-    new_row[kept] = np.arange(len(kept))
-    entries = entries[new_row[entries % n_rows] >= 0]
-    counts = np.bincount(entries // n_rows, minlength=n_columns)
-    return np.concatenate([[0], np.cumsum(counts)]), new_row[entries % n_rows], sp.csr_array(matrix_map[entries])
 
 
 def _constraints(problem: Any, compiled: Any, inverses: list[Any]) -> Iterator[tuple[int, slice]]:

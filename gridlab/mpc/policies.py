@@ -1,5 +1,5 @@
 """
-Policies: what a battery does, given its state and what is believed about the price.
+Policies: what an asset does, given its state and what is believed about the price.
 
 Every policy has one signature, ``policy(state, forecast) -> schedule``. Its `sees` says what belongs in `forecast`:
 nothing, a forecast, or the prices themselves. A schedule ends within the state's end band, trades nothing where the
@@ -9,58 +9,27 @@ forecast's mean is NaN, and names the solver it came from in ``schedule.attrs["s
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from gridlab.assets import Battery
+from gridlab.assets import Battery, Site
 from gridlab.errors import DataError
 from gridlab.family import Family
-from gridlab.mpc.battery import plan_battery
-from gridlab.schema import step_hours
+from gridlab.mpc.base import Decision, Planner, PlanningPolicy, Policy, Sees, State, Window
+from gridlab.mpc.battery import BatteryPlanner, Plan, flat
+from gridlab.mpc.value import Segments, terminal_segments, value_of_energy
+from gridlab.storage import bands_ahead, stored_after, towards
 
 Floats = NDArray[np.float64]
-Sees = Literal["nothing", "forecast", "prices"]
 
 _CARRY_MARGIN = 0.05  # share of the mean price that energy carried past the end of a plan must promise above its cost
+_END_STATES, _END_SEGMENTS = 101, 20  # of the value of energy at the end of a plan
 
 
 @dataclass(frozen=True)
-class State:
-    """
-    Where a plan starts and where it may end.
-
-    Parameters
-    ----------
-    battery : Battery
-        The asset.
-    soc_mwh : float
-        Energy stored at the start. [MWh]
-    end_low_mwh, end_high_mwh : float
-        Least and greatest energy stored at the end of the plan. [MWh]
-    """
-
-    battery: Battery
-    soc_mwh: float
-    end_low_mwh: float
-    end_high_mwh: float
-
-
-class Policy(Protocol):
-    """What all policies have in common."""
-
-    @property
-    def sees(self) -> Sees:
-        """What the policy is handed as its forecast."""
-
-    def __call__(self, state: State, forecast: pd.DataFrame) -> pd.DataFrame:
-        """Plan over the times of `forecast`, a table indexed by `time` with the column `mean`."""
-
-
-@dataclass(frozen=True)
-class Idle:
+class Idle(PlanningPolicy):
     """
     Do nothing.
 
@@ -75,13 +44,17 @@ class Idle:
 
     sees: ClassVar[Sees] = "nothing"
 
-    def __call__(self, state: State, forecast: pd.DataFrame) -> pd.DataFrame:
-        """Hold the energy that is stored."""
-        return _schedule(forecast.index, np.zeros(len(forecast)), np.full(len(forecast), state.soc_mwh))
+    def planner(self, asset: Battery | Site, step_hours: float) -> Planner:
+        """Rest."""
+
+        def rest(state: State, window: Window) -> Decision:
+            return moved(state, np.zeros(len(window.mean)), step_hours)
+
+        return rest
 
 
 @dataclass(frozen=True)
-class Threshold:
+class Threshold(PlanningPolicy):
     """
     Charge when the forecast is below one quantile of its window, discharge when it is above another.
 
@@ -94,6 +67,7 @@ class Threshold:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> times = pd.date_range("2024-01-01", periods=4, freq="1h", tz="UTC", name="time")
     >>> forecast = pd.DataFrame({"mean": [10.0, 30.0, 30.0, 90.0]}, index=times)
     >>> state = State(Battery(1, 1, 1, 1), soc_mwh=0, end_low_mwh=0, end_high_mwh=0)
@@ -112,17 +86,21 @@ class Threshold:
                 f"got {self.charge_quantile} and {self.discharge_quantile}"
             )
 
-    def __call__(self, state: State, forecast: pd.DataFrame) -> pd.DataFrame:
+    def planner(self, asset: Battery | Site, step_hours: float) -> Planner:
         """Follow the rule, within power, capacity and what still lets the plan end in its band."""
-        mean, hours = forecast["mean"].to_numpy(float), step_hours(forecast.index)
-        wish = self._wish(mean, state.battery)
-        low, high = _band_ahead(state, ~np.isnan(mean), hours)
-        soc, power, stored = state.soc_mwh, np.zeros(len(mean)), np.zeros(len(mean))
-        for step in range(len(mean)):
-            power[step] = _power_within(state.battery, wish[step], soc, low[step], high[step], hours)
-            soc += _stored(state.battery, power[step] * hours)
-            stored[step] = soc
-        return _schedule(forecast.index, power, stored)
+
+        def follow(state: State, window: Window) -> Decision:
+            battery, base = state.battery, state.battery.soc_low_mwh
+            limit = np.where(np.isnan(window.mean), 0.0, battery.power_mw * step_hours)
+            band = state.end_low_mwh - base, state.end_high_mwh - base
+            low, high = bands_ahead(limit, *band, battery, step_hours)
+            wish = self._wish(window.mean, battery) * step_hours
+            net = towards(
+                wish, limit, state.soc_mwh - base, low, high, battery, step_hours, state.power_mw * step_hours
+            )
+            return moved(state, net, step_hours)
+
+        return follow
 
     def _wish(self, mean: Floats, battery: Battery) -> Floats:
         """Power into the grid that the rule asks for. [MW]"""
@@ -136,7 +114,7 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class ModelPredictive:
+class ModelPredictive(PlanningPolicy):
     """
     The best schedule if the forecast's mean came true.
 
@@ -153,6 +131,7 @@ class ModelPredictive:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> times = pd.date_range("2024-01-01", periods=3, freq="1h", tz="UTC", name="time")
     >>> forecast = pd.DataFrame({"mean": [40.0, 90.0, 20.0]}, index=times)
     >>> state = State(Battery(1, 1, 1, 1), soc_mwh=0, end_low_mwh=0, end_high_mwh=1)
@@ -165,74 +144,109 @@ class ModelPredictive:
     terminal_value: float | None = None
     sees: ClassVar[Sees] = "forecast"
 
-    def __call__(self, state: State, forecast: pd.DataFrame) -> pd.DataFrame:
+    def planner(self, asset: Battery | Site, step_hours: float) -> Planner:
         """Solve the battery's linear programme on the mean."""
+        planner = BatteryPlanner(battery_of(asset), step_hours)
+
+        def plan(state: State, window: Window) -> Decision:
+            terminal = self.terminal(window, planner.battery)
+            return decided(planner.plan(window.mean, state.soc_mwh, end_band(state), terminal, state.power_mw))
+
+        return plan
+
+    def terminal(self, window: Window, battery: Battery) -> Segments:
+        """Worth of the energy stored at the end of a plan."""
         if self.terminal_value is not None:
-            return _optimal(state, forecast, self.terminal_value)
-        mean = forecast["mean"].to_numpy(float)
-        last_day = mean[-max(1, round(24 / step_hours(forecast.index))) :]
-        price_level = np.abs(mean[~np.isnan(mean)]).mean() if not np.isnan(mean).all() else 0.0
-        return _optimal(state, forecast, -_CARRY_MARGIN * price_level, last_day)
+            return flat(battery, self.terminal_value)
+        return value_of_the_last_day_again(window, battery)
 
 
 @dataclass(frozen=True)
-class PerfectForesight:
+class DayAhead(PlanningPolicy):
+    """
+    The best schedule of the forecast's intervals alone: it ends with the energy that it began with.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> times = pd.date_range("2024-01-01", periods=3, freq="1h", tz="UTC", name="time")
+    >>> forecast = pd.DataFrame({"mean": [40.0, 90.0, 20.0]}, index=times)
+    >>> state = State(Battery(1, 1, 1, 1), soc_mwh=0, end_low_mwh=0, end_high_mwh=1)
+    >>> DayAhead()(state, forecast)["battery_mw"].tolist()
+    [-1.0, 1.0, 0.0]
+    """
+
+    def planner(self, asset: Battery | Site, step_hours: float) -> Planner:
+        """Solve the battery's linear programme on the mean, from the energy stored back to it."""
+        planner = BatteryPlanner(battery_of(asset), step_hours)
+        nothing = flat(planner.battery, 0.0)
+
+        def plan(state: State, window: Window) -> Decision:
+            back = min(max(state.soc_mwh, state.end_low_mwh), state.end_high_mwh)
+            return decided(planner.plan(window.mean, state.soc_mwh, (back, back), nothing, state.power_mw))
+
+        return plan
+
+
+@dataclass(frozen=True)
+class PerfectForesight(PlanningPolicy):
     """The best schedule for the prices as they come: the bound that no other policy passes."""
 
     sees: ClassVar[Sees] = "prices"
 
-    def __call__(self, state: State, forecast: pd.DataFrame) -> pd.DataFrame:
+    def planner(self, asset: Battery | Site, step_hours: float) -> Planner:
         """Solve the battery's linear programme on the prices, handed over as the mean."""
-        return _optimal(state, forecast)
+        planner = BatteryPlanner(battery_of(asset), step_hours)
+        nothing = flat(planner.battery, 0.0)
+
+        def plan(state: State, window: Window) -> Decision:
+            return decided(planner.plan(window.mean, state.soc_mwh, end_band(state), nothing, state.power_mw))
+
+        return plan
 
 
 POLICIES: MappingProxyType[str, Callable[..., Policy]] = MappingProxyType(
     Family(
-        "policy", {"idle": Idle, "threshold": Threshold, "mpc": ModelPredictive, "perfect_foresight": PerfectForesight}
+        "policy",
+        {
+            "idle": Idle,
+            "threshold": Threshold,
+            "day_ahead": DayAhead,
+            "mpc": ModelPredictive,
+            "perfect_foresight": PerfectForesight,
+        },
     )
 )
 """Policies by name."""
 
 
-def _optimal(
-    state: State, forecast: pd.DataFrame, terminal_value: float = 0.0, price_beyond: ArrayLike = ()
-) -> pd.DataFrame:
-    plan = plan_battery(
-        forecast["mean"].to_numpy(float),
-        state.battery,
-        soc_mwh=state.soc_mwh,
-        step_hours=step_hours(forecast.index),
-        end_low_mwh=state.end_low_mwh,
-        end_high_mwh=state.end_high_mwh,
-        terminal_value=terminal_value,
-        price_beyond=price_beyond,
-    )
-    schedule = _schedule(forecast.index, plan.power_mw, plan.soc_mwh)
-    schedule.attrs["solver"] = plan.solver
-    return schedule
+def battery_of(asset: Battery | Site) -> Battery:
+    """The battery of an asset, or the sentence that it has none."""
+    return State(asset, 0.0, 0.0, 0.0).battery
 
 
-def _schedule(times: pd.Index, power_mw: Floats, soc_mwh: Floats) -> pd.DataFrame:
-    return pd.DataFrame({"battery_mw": power_mw, "soc_mwh": soc_mwh}, index=times)
+def end_band(state: State) -> tuple[float, float]:
+    """Least and greatest energy stored at the end of a plan. [MWh]"""
+    return state.end_low_mwh, state.end_high_mwh
 
 
-def _band_ahead(state: State, tradable: NDArray[np.bool_], hours: float) -> tuple[Floats, Floats]:
-    """Least and greatest energy at the end of each interval from which the end band can still be reached. [MWh]"""
-    battery = state.battery
-    left = battery.power_mw * hours * (tradable.sum() - np.cumsum(tradable))
-    low = np.maximum(battery.soc_low_mwh, state.end_low_mwh - left * battery.eta_charge)
-    high = np.minimum(battery.soc_high_mwh, state.end_high_mwh + left / battery.eta_discharge)
-    return low, high
+def decided(plan: Plan) -> Decision:
+    """A plan as the columns of a schedule."""
+    return Decision({"battery_mw": plan.power_mw, "soc_mwh": plan.soc_mwh}, plan.solver)
 
 
-def _power_within(battery: Battery, wish: float, soc: float, low: float, high: float, hours: float) -> float:
-    """The power nearest to `wish` that ends the interval between `low` and `high`. [MW]"""
-    target = min(max(soc + _stored(battery, wish * hours), low), high)
-    taken = soc - target
-    power = taken / battery.eta_charge if taken < 0 else taken * battery.eta_discharge
-    return min(max(power / hours, -battery.power_mw), battery.power_mw)
+def moved(state: State, net_mwh: Floats, step_hours: float) -> Decision:
+    """Energies into the grid as the columns of a schedule."""
+    base = state.battery.soc_low_mwh
+    stored = stored_after(net_mwh, state.soc_mwh - base, state.battery, step_hours)
+    return Decision({"battery_mw": net_mwh / step_hours, "soc_mwh": base + stored})
 
 
-def _stored(battery: Battery, energy_mwh: float) -> float:
-    """Change of the energy stored when `energy_mwh` goes into the grid. [MWh]"""
-    return -energy_mwh * battery.eta_charge if energy_mwh < 0 else -energy_mwh / battery.eta_discharge
+def value_of_the_last_day_again(window: Window, battery: Battery) -> Segments:
+    """What the energy left at the end would earn if the last day of the forecast came again, less a margin."""
+    last_day = window.mean[-max(1, round(24 / window.step_hours)) :]
+    open_ = ~np.isnan(window.mean)
+    margin = _CARRY_MARGIN * np.abs(window.mean[open_]).mean() if open_.any() else 0.0
+    value = value_of_energy(last_day, battery, step_hours=window.step_hours, n_states=_END_STATES)
+    segments = terminal_segments(value, n_segments=_END_SEGMENTS)
+    return segments._replace(slope=segments.slope - margin)

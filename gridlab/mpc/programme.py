@@ -170,7 +170,7 @@ class Session:
         lp = form.data(form.vector(data))
         self._load(form, lp)
         for solver in SOLVERS[:2]:
-            point = self._run(form, lp)
+            point = self._run(form, lp, believed=solver == "HIGHS_COLD")
             if point is not None:
                 values = {name: point.x[form.variables[v.id]] for name, v in self.programme.variables.items()}
                 values = {name: _shaped(value, self.programme.variables[name]) for name, value in values.items()}
@@ -192,17 +192,20 @@ class Session:
         self._highs.changeColsBounds(len(columns), columns, lp.lower, lp.upper)
         self._highs.changeRowsBounds(len(rows), rows, lp.row_lower, lp.row_upper)
 
-    def _run(self, form: Canonical, lp: Data) -> _Point | None:
-        """What HiGHS answers, if it is certified."""
+    def _run(self, form: Canonical, lp: Data, *, believed: bool) -> _Point | None:
+        """What HiGHS answers, if it is certified; that there is no answer is believed only of a cold solve."""
         import highspy
 
         self._highs.run()
         status = self._highs.getModelStatus()
-        if status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
-            raise PlanError("the programme is infeasible: loosen one of its limits")
-        if status == highspy.HighsModelStatus.kUnbounded:
-            raise PlanError("the programme is unbounded: give it the limits that it lacks")
         if status != highspy.HighsModelStatus.kOptimal:
+            if believed and status in (
+                highspy.HighsModelStatus.kInfeasible,
+                highspy.HighsModelStatus.kUnboundedOrInfeasible,
+            ):
+                raise PlanError("the programme is infeasible: loosen one of its limits")
+            if believed and status == highspy.HighsModelStatus.kUnbounded:
+                raise PlanError("the programme is unbounded: give it the limits that it lacks")
             return None
         solution = self._highs.getSolution()
         point = _Point(np.array(solution.col_value), np.array(solution.row_dual))
