@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gridlab import ledger, risk
-from gridlab.assets import Battery
+from gridlab.assets import Battery, Site
 from gridlab.backtest.running import Result
 from gridlab.days import gap_dates, market_dates
 from gridlab.errors import DataError
@@ -58,7 +58,7 @@ def daily_profit(results: Mapping[str, Result], *, market_tz: str = "UTC") -> pd
 def compare(
     results: Mapping[str, Result],
     *,
-    battery: Battery,
+    asset: Battery | Site,
     benchmark: str = "perfect_foresight",
     market_tz: str = "UTC",
     level: float = 0.95,
@@ -75,8 +75,8 @@ def compare(
     ----------
     results : mapping of str to Result
         Runs over one period, by strategy.
-    battery : Battery
-        The battery that they used.
+    asset : Battery or Site
+        The asset that they used.
     benchmark : str
         The strategy that the others are measured by.
     market_tz : str
@@ -89,7 +89,8 @@ def compare(
     Returns
     -------
     DataFrame
-        Index `strategy`; columns `profit_per_mw_year` (365 days) [$/MW], `capture`, `capture_low`, `capture_high`
+        Index `strategy`; columns `profit_per_mw_year` (365 days, for each MW of the battery's power or of what a site may
+        draw) [$/MW], `capture`, `capture_low`, `capture_high`
         [-], `cycles_per_day` (energy out of the store over the usable energy) [1/day], `var` and `cvar` of the daily
         loss [$], `share_best_days` (of the profit, from the best hundredth of the days) [-] and `days`. A ratio to
         a profit of less than a cent a day is NaN.
@@ -115,7 +116,7 @@ def compare(
     ...     name: run(mpc.POLICIES[name](), battery, prices, forecast, horizon=24)
     ...     for name in ("mpc", "perfect_foresight")
     ... }
-    >>> table = compare(results, battery=battery, rng=np.random.default_rng(0))
+    >>> table = compare(results, asset=battery, rng=np.random.default_rng(0))
     >>> bool(table.loc["mpc", "capture_low"] < table.loc["mpc", "capture"] < 1)
     True
     """
@@ -123,11 +124,11 @@ def compare(
     total, loss = daily.sum(), 0.0 - daily.to_numpy().T
     low, high = _capture_interval(daily, benchmark, level, rng)
     table = {
-        "profit_per_mw_year": total / len(daily) * 365 / battery.power_mw,
+        "profit_per_mw_year": total / len(daily) * 365 / _power_mw(asset),
         "capture": _ratio(total, total[benchmark], len(daily)),
         "capture_low": low,
         "capture_high": high,
-        "cycles_per_day": pd.Series({n: _cycles(r, battery, daily.index, market_tz) for n, r in results.items()}),
+        "cycles_per_day": pd.Series({n: _cycles(r, asset, daily.index, market_tz) for n, r in results.items()}),
         "var": pd.Series(risk.var(loss, level), index=daily.columns),
         "cvar": pd.Series(risk.cvar(loss, level), index=daily.columns),
         "share_best_days": _ratio(
@@ -199,8 +200,16 @@ def _block_days(profit: pd.Series) -> float:
     return max(optimal, _LEAST_BLOCK_DAYS)
 
 
-def _cycles(result: Result, battery: Battery, dates: pd.DatetimeIndex, market_tz: str) -> float:
+def _power_mw(asset: Battery | Site) -> float:
+    """What a profit is divided by. [MW]"""
+    return asset.power_mw if isinstance(asset, Battery) else asset.import_limit_mw
+
+
+def _cycles(result: Result, asset: Battery | Site, dates: pd.DatetimeIndex, market_tz: str) -> float:
     """Energy taken out of the store in a day, in full batteries, over the days of `dates`."""
+    battery = asset if isinstance(asset, Battery) else asset.battery
+    if battery is None:
+        return 0.0
     stored = result.flows[(result.flows["meter"] == "battery") & (result.flows["energy_mwh"] < 0)]
     counted = market_dates(pd.DatetimeIndex(stored["time"]), market_tz).isin(dates)
     usable = battery.soc_high_mwh - battery.soc_low_mwh

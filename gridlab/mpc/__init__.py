@@ -2,7 +2,8 @@
 
 from gridlab.mpc.base import Decision, Planner, PlanningPolicy, Policy, SiteState, State, Window
 from gridlab.mpc.battery import BatteryPlanner, Plan, plan_battery
-from gridlab.mpc.policies import POLICIES, DayAhead, Idle, ModelPredictive, PerfectForesight, Threshold
+from gridlab.mpc.family import POLICIES
+from gridlab.mpc.policies import DayAhead, Idle, ModelPredictive, PerfectForesight, Threshold, ValueFunction
 from gridlab.mpc.programme import SOLVERS, Answer, Programme, Session
 from gridlab.mpc.value import (
     ExpectedValue,
@@ -36,6 +37,7 @@ __all__ = [
     "State",
     "Threshold",
     "Value",
+    "ValueFunction",
     "Window",
     "act",
     "expected_value_of_energy",

@@ -6,9 +6,7 @@ nothing, a forecast, or the prices themselves. A schedule ends within the state'
 forecast's mean is NaN, and names the solver it came from in ``schedule.attrs["solver"]`` where one was used.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -16,10 +14,9 @@ from numpy.typing import NDArray
 
 from gridlab.assets import Battery, Site
 from gridlab.errors import DataError
-from gridlab.family import Family
-from gridlab.mpc.base import Decision, Planner, PlanningPolicy, Policy, Sees, State, Window
+from gridlab.mpc.base import Decision, Planner, PlanningPolicy, Sees, State, Window
 from gridlab.mpc.battery import BatteryPlanner, Plan, flat
-from gridlab.mpc.value import Segments, terminal_segments, value_of_energy
+from gridlab.mpc.value import ExpectedValue, Segments, expected_value_of_energy, terminal_segments, value_of_energy
 from gridlab.storage import bands_ahead, stored_after, towards
 
 Floats = NDArray[np.float64]
@@ -205,19 +202,82 @@ class PerfectForesight(PlanningPolicy):
         return plan
 
 
-POLICIES: MappingProxyType[str, Callable[..., Policy]] = MappingProxyType(
-    Family(
-        "policy",
-        {
-            "idle": Idle,
-            "threshold": Threshold,
-            "day_ahead": DayAhead,
-            "mpc": ModelPredictive,
-            "perfect_foresight": PerfectForesight,
-        },
-    )
-)
-"""Policies by name."""
+@dataclass(frozen=True)
+class ValueFunction(PlanningPolicy):
+    """
+    Follow the value of energy: at each interval the move that earns most with the expected value of what is left.
+
+    The value comes from dynamic programming over the forecast's quantiles, each a price that the interval may have, and
+    supposes that a price is seen before the battery moves: it waits for prices better than the mean where the forecast
+    is unsure. It belongs where a plan is made anew at each interval, with the price of the first known. Without
+    quantiles the mean is the only price, and the plan is that of `mpc` to the grid.
+
+    Parameters
+    ----------
+    terminal_value : float, optional
+        As in `ModelPredictive`. [$/MWh]
+    n_states : int
+        States of charge of the dynamic programme.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> times = pd.date_range("2024-01-01", periods=2, freq="1h", tz="UTC", name="time")
+    >>> forecast = pd.DataFrame({"mean": [40.0, 30.0], "q10": [40.0, 0.0], "q90": [40.0, 90.0]}, index=times)
+    >>> state = State(Battery(1, 1, 1, 1), soc_mwh=1, end_low_mwh=0, end_high_mwh=1)
+    >>> ValueFunction(terminal_value=0.0)(state, forecast)["battery_mw"].tolist()  # 45 is expected of waiting
+    [0.0, 1.0]
+    >>> ModelPredictive(terminal_value=0.0)(state, forecast)["battery_mw"].tolist()
+    [1.0, 0.0]
+    """
+
+    terminal_value: float | None = None
+    n_states: int = 201
+
+    def planner(self, asset: Battery | Site, step_hours: float) -> Planner:
+        """Value the energy over the forecast's quantiles, and follow it along the mean."""
+        battery, base = battery_of(asset), battery_of(asset).soc_low_mwh
+
+        def follow(state: State, window: Window) -> Decision:
+            limit = np.where(np.isnan(window.mean), 0.0, battery.power_mw * step_hours)
+            low, high = bands_ahead(limit, state.end_low_mwh - base, state.end_high_mwh - base, battery, step_hours)
+            value = self._value(state, window, battery)
+            wish = value.follow(state.soc_mwh, window.mean)[0] * step_hours
+            before = state.power_mw * step_hours
+            net = towards(wish, limit, state.soc_mwh - base, low, high, battery, step_hours, before)
+            return moved(state, net, step_hours)
+
+        return follow
+
+    def _value(self, state: State, window: Window, battery: Battery) -> ExpectedValue:
+        """The value of energy, with a fall outside the band in which the plan must end."""
+        price, weights = prices_and_weights(window)
+        grid = np.linspace(battery.soc_low_mwh, battery.soc_high_mwh, self.n_states)
+        segments = ModelPredictive(self.terminal_value).terminal(window, battery)
+        ends = battery.soc_low_mwh + np.concatenate([[0.0], np.cumsum(segments.width_mwh)])
+        worth = np.interp(grid, ends, np.concatenate([[0.0], np.cumsum(segments.width_mwh * segments.slope)]))
+        missed = np.maximum(state.end_low_mwh - grid, 0.0) + np.maximum(grid - state.end_high_mwh, 0.0)
+        steep = 10 * (1 + np.nanmax(np.abs(price), initial=0.0)) / battery.eta_round_trip
+        return expected_value_of_energy(
+            price,
+            weights,
+            battery,
+            step_hours=window.step_hours,
+            n_states=self.n_states,
+            terminal=worth - steep * missed,
+        )
+
+
+def prices_and_weights(window: Window) -> tuple[Floats, Floats]:
+    """The forecast's quantiles, or its mean without them, shape (n_steps, n_nodes), and their probabilities."""
+    levels = {name: float("0." + name[1:]) for name in window.columns if name[0] == "q" and name[1:].isdigit()}
+    if not levels:
+        return window.mean[:, np.newaxis], np.ones(1)
+    names = sorted(levels, key=lambda name: levels[name])
+    middles = np.array([levels[name] for name in names])
+    bounds = np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [1.0]])
+    price = np.sort(np.stack([window.columns[name] for name in names], axis=1), axis=1)
+    return np.where(np.isnan(window.mean)[:, np.newaxis], np.nan, price), np.diff(bounds)
 
 
 def battery_of(asset: Battery | Site) -> Battery:
