@@ -112,7 +112,8 @@ class Machine:
         Greatest change of their power in an hour. [MW/h]
     service_level : float
         Least share of the demand that is served over each day, in [0, 1]. The demand is the column ``<name>_demand``
-        of the forecast, in machines, or all of them where there is no such column. [-]
+        of the forecast, in machines, or all of them where there is no such column; of whole machines one more may run
+        for what is left of it. [-]
 
     Raises
     ------

@@ -6,7 +6,6 @@ and :math:`d` delivered to it, :math:`s_t = k s_{t-1} + \eta_c c - d / \eta_d`, 
 not leak. Net energy is positive into the grid.
 """
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +39,10 @@ def stored_after(net: Floats, start: float, battery: Battery, step_hours: float)
     >>> stored_after(np.array([-1.0, 0.25]), 0.0, Battery(1, 2, 0.5, 0.5), 1.0).tolist()
     [0.5, 0.0]
     """
-    return _stored_after(net, start, *_physics(battery, step_hours))
+    from gridlab import storage_core
+
+    stored: Floats = storage_core.stored_after(net, start, *_physics(battery, step_hours))
+    return stored
 
 
 def execute(
@@ -72,9 +74,13 @@ def execute(
     >>> execute(np.array([-2.0, 1.0]), np.ones(2), 0.0, Battery(1, 2, 0.5, 1.0), 1.0)
     (array([-1. ,  0.5]), array([0.5, 0. ]))
     """
+    from gridlab import storage_core
+
     usable = np.full(len(wanted), battery.soc_high_mwh - battery.soc_low_mwh)
     ramp = _ramp(battery, step_hours)
-    return _towards(wanted, limit, start, np.zeros(len(wanted)), usable, before, ramp, *_physics(battery, step_hours))
+    low, physics = np.zeros(len(wanted)), _physics(battery, step_hours)
+    done: tuple[Floats, Floats] = storage_core.towards(wanted, limit, start, low, usable, before, ramp, *physics)
+    return done
 
 
 def towards(
@@ -110,8 +116,11 @@ def towards(
     ndarray, shape (n_steps,)
         Energy into the grid. [MWh]
     """
+    from gridlab import storage_core
+
     ramp = _ramp(battery, step_hours)
-    return _towards(wish, limit, start, low, high, before, ramp, *_physics(battery, step_hours))[0]
+    net: Floats = storage_core.towards(wish, limit, start, low, high, before, ramp, *_physics(battery, step_hours))[0]
+    return net
 
 
 def reach(limit: Floats, start: float, battery: Battery, step_hours: float) -> tuple[float, float]:
@@ -123,7 +132,11 @@ def reach(limit: Floats, start: float, battery: Battery, step_hours: float) -> t
     >>> reach(np.ones(1), 1.5, Battery(1, 2, 0.5, 1.0), 1.0)
     (0.5, 2.0)
     """
-    low, high = _reach(limit, start, battery.soc_high_mwh - battery.soc_low_mwh, *_physics(battery, step_hours))
+    from gridlab import storage_core
+
+    low, high = storage_core.reach(
+        limit, start, battery.soc_high_mwh - battery.soc_low_mwh, *_physics(battery, step_hours)
+    )
     return float(low), float(high)
 
 
@@ -149,8 +162,12 @@ def bands_ahead(
     low, high : ndarray, shape (n_steps,)
         Bounds at the end of each interval. [MWh]
     """
+    from gridlab import storage_core
+
     usable = battery.soc_high_mwh - battery.soc_low_mwh
-    return _bands_ahead(limit, end_low, end_high, usable, *_physics(battery, step_hours))
+    physics = _physics(battery, step_hours)
+    band: tuple[Floats, Floats] = storage_core.bands_ahead(limit, end_low, end_high, usable, *physics)
+    return band
 
 
 def _physics(battery: Battery, step_hours: float) -> tuple[float, float, float]:
@@ -160,52 +177,3 @@ def _physics(battery: Battery, step_hours: float) -> tuple[float, float, float]:
 def _ramp(battery: Battery, step_hours: float) -> float:
     """Greatest change of the net energy from one interval to the next. [MWh]"""
     return battery.ramp_mw_per_hour * step_hours * step_hours
-
-
-@numba.njit(cache=True)
-def _stored_after(net, start, kept, eta_charge, eta_discharge):  # type: ignore[no-untyped-def]
-    stored = np.empty(len(net))
-    now = start
-    for t in range(len(net)):
-        now = kept * now - (net[t] * eta_charge if net[t] < 0 else net[t] / eta_discharge)
-        stored[t] = now
-    return stored
-
-
-@numba.njit(cache=True)
-def _towards(wish, limit, start, low, high, before, ramp, kept, eta_charge, eta_discharge):  # type: ignore[no-untyped-def]
-    net, stored = np.empty(len(wish)), np.empty(len(wish))
-    now = start
-    for t in range(len(wish)):
-        held = kept * now
-        last = before if t == 0 else net[t - 1]
-        asked = min(max(wish[t], last - ramp, -limit[t]), last + ramp, limit[t])
-        target = held - (asked * eta_charge if asked < 0 else asked / eta_discharge)
-        target = min(max(target, low[t]), high[t])
-        taken = held - target
-        net[t] = taken / eta_charge if taken < 0 else taken * eta_discharge
-        net[t] = min(max(net[t], -limit[t]), limit[t])
-        now = held - (net[t] * eta_charge if net[t] < 0 else net[t] / eta_discharge)
-        now = min(max(now, low[t]), high[t])
-        stored[t] = now
-    return net, stored
-
-
-@numba.njit(cache=True)
-def _reach(limit, start, usable, kept, eta_charge, eta_discharge):  # type: ignore[no-untyped-def]
-    low, high = start, start
-    for t in range(len(limit)):
-        low = max(kept * low - limit[t] / eta_discharge, 0.0)
-        high = min(kept * high + limit[t] * eta_charge, usable)
-    return low, high
-
-
-@numba.njit(cache=True)
-def _bands_ahead(limit, end_low, end_high, usable, kept, eta_charge, eta_discharge):  # type: ignore[no-untyped-def]
-    low, high = np.empty(len(limit)), np.empty(len(limit))
-    least, most = end_low, end_high
-    for t in range(len(limit) - 1, -1, -1):
-        low[t], high[t] = least, most
-        least = max((least - limit[t] * eta_charge) / kept, 0.0)
-        most = min((most + limit[t] / eta_discharge) / kept, usable)
-    return low, high

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gridlab import mpc
 from gridlab.assets import Battery
 from gridlab.errors import DataError, PlanError
-from gridlab.mpc.battery import flat, programme
+from gridlab.mpc.battery import programme
 from gridlab.schema import mock_times, validate
 
 price_lists = st.lists(st.sampled_from([-80, -20, -1, 0, 3, 20, 35, 50, 90, None]), min_size=8, max_size=8)
@@ -90,7 +90,7 @@ def test_burning_energy_at_negative_prices_is_excluded():
 
 def test_without_binaries_the_programme_would_burn_energy_and_promise_more_than_can_be_had():
     price, battery = np.full(4, -50.0), Battery(1, 1, 0.8, 0.8)
-    data = mpc.BatteryPlanner(battery, 1.0)._data(price, 0.0, (0.0, 1.0), flat(battery, 0.0), 0.0)
+    data = mpc.BatteryPlanner(battery, 1.0)._data(price, 0.0, (0.0, 1.0), mpc.Segments.flat(battery, 0.0), 0.0)
     relaxed = mpc.Session(programme(4, 1, False, False)).solve(data)
     # exact: draw 1, deliver 0.64, draw 1 and 0.25; relaxed: draw 4 and deliver 1.76, at once where need be
     assert np.minimum(relaxed.values["charge"], relaxed.values["discharge"]).max() > 0.1
@@ -125,7 +125,7 @@ def test_a_ramp_bounds_the_change_of_power_and_has_a_price():
 def test_a_shadow_price_is_what_a_little_more_would_earn(price, battery, name, step):
     price = np.where(np.isnan(price), 25.0, np.abs(price)) + np.linspace(0, 1, 8)
     planner = mpc.BatteryPlanner(battery, 1.0)
-    data = planner._data(price, battery.soc_low_mwh, (0.0, battery.soc_high_mwh), flat(battery, 30.0), 0.0)
+    data = planner._data(price, battery.soc_low_mwh, (0.0, battery.soc_high_mwh), mpc.Segments.flat(battery, 30.0), 0.0)
     session = mpc.Session(programme(8, 1, False, False))
     answer, loosened = session.solve(data), {**data, name: data[name] + 1e-4 * (np.arange(8) == step)}
     tightened = {**data, name: data[name] - 1e-4 * (np.arange(8) == step)}

@@ -8,5 +8,6 @@ every policy knows it.
 
 from gridlab.backtest.comparing import compare, daily_profit
 from gridlab.backtest.running import Result, run
+from gridlab.backtest.windows import with_last_known
 
-__all__ = ["Result", "compare", "daily_profit", "run"]
+__all__ = ["Result", "compare", "daily_profit", "run", "with_last_known"]

@@ -89,11 +89,10 @@ def compare(
     Returns
     -------
     DataFrame
-        Index `strategy`; columns `profit_per_mw_year` (365 days, for each MW of the battery's power or of what a site may
-        draw) [$/MW], `capture`, `capture_low`, `capture_high`
-        [-], `cycles_per_day` (energy out of the store over the usable energy) [1/day], `var` and `cvar` of the daily
-        loss [$], `share_best_days` (of the profit, from the best hundredth of the days) [-] and `days`. A ratio to
-        a profit of less than a cent a day is NaN.
+        Index `strategy`; columns `profit_per_mw_year` (365 days, for each MW of the battery's power or of what a site
+        may draw) [$/MW], `capture`, `capture_low`, `capture_high` [-], `cycles_per_day` (energy out of the store over
+        the usable energy) [1/day], `var` and `cvar` of the daily loss [$], `share_best_days` (of the profit, from the
+        best hundredth of the days) [-] and `days`. A ratio to a profit of less than a cent a day is NaN.
 
     Raises
     ------

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gridlab import auctions, bids, ledger, mpc
-from gridlab.assets import Battery
+from gridlab.assets import Battery, Site
+from gridlab.backtest.sites import run_site
 from gridlab.backtest.windows import Agenda, agenda
 from gridlab.days import gap_dates
 from gridlab.dispatch import dispatch
@@ -34,11 +35,12 @@ class Result(NamedTuple):
     flows, entries : DataFrame
         The `flows` and the double `entries`.
     profit : float
-        Sum of the battery's entries: sales less purchases less wear, and gains in the value of stored energy, whose
-        own sum is zero. [$]
+        Sum of the asset's own entries: sales less purchases less wear, what machines made, and gains in the value of
+        stored energy, whose own sum is zero where the run ends with the energy that it began with. [$]
     counts : mapping
-        `plans`, the solvers by name and how many plans each made, `gap_days` (market days with an interval that
-        could not be traded, or cut short), and `clipped_mwh`, energy planned that the battery could not do.
+        `plans`, the solvers by name and how many plans each made (those after the first of `gridlab.mpc.SOLVERS` are
+        fallbacks), `gap_days` (market days with an interval that could not be traded, or cut short), `clipped_mwh`,
+        energy planned that the battery could not do, and of a site `shed_mwh`, energy of machines that had to stop.
     """
 
     schedule: pd.DataFrame
@@ -50,7 +52,7 @@ class Result(NamedTuple):
 
 def run(
     policy: mpc.Policy,
-    asset: Battery,
+    asset: Battery | Site,
     prices: pd.DataFrame,
     forecast: pd.DataFrame | None = None,
     *,
@@ -69,8 +71,9 @@ def run(
     ----------
     policy : Policy
         One of `gridlab.mpc.POLICIES`, made, or any callable with the same signature.
-    asset : Battery
-        The battery.
+    asset : Battery or Site
+        The battery, or the site. A site makes no bids and is settled at its meter; its prices have the columns that pay
+        for its machines' output, and `temperature_c` where there is cooling, and so has the forecast.
     prices : DataFrame
         A `prices` table; a gap is a row whose price is NaN.
     forecast : DataFrame, optional
@@ -105,6 +108,8 @@ def run(
     True
     """
     plans = agenda(policy, prices, forecast, horizon)
+    if isinstance(asset, Site):
+        return _run_site(policy, asset, plans, soc_mwh, market_tz)
     start_soc = asset.soc_low_mwh if soc_mwh is None else soc_mwh
     schedule, solvers = _carried_out(policy, asset, plans, start_soc)
     cleared = auctions.clear_at_price(bids.bid_price_taker(schedule), plans.period)
@@ -114,10 +119,28 @@ def run(
     settled = ledger.post(done.flows, plans.period, degradation_cost=asset.degradation_cost)
     carried = ledger.carry(executed, soc_mwh=start_soc, market_tz=market_tz)
     entries = pd.concat([settled, carried], ignore_index=True)
-    counts: dict[str, float] = {"plans": len(plans.spans)}
-    counts |= {solver: solvers[solver] for solver in mpc.SOLVERS if solver in solvers}
-    counts |= {"gap_days": len(gap_dates(executed, market_tz)), "clipped_mwh": done.clipped_mwh}
-    return Result(executed, done.flows, entries, ledger.profit(entries), counts)
+    counts: dict[str, float] = {solver: solvers[solver] for solver in mpc.SOLVERS if solver in solvers}
+    counts |= {"clipped_mwh": done.clipped_mwh}
+    return _result(executed, done.flows, entries, counts, plans, market_tz)
+
+
+def _run_site(policy: mpc.Policy, site: Site, plans: Agenda, soc_mwh: float | None, market_tz: str) -> Result:
+    least = site.battery.soc_low_mwh if site.battery is not None else 0.0
+    planner = _planner(policy, site, step_hours(plans.period.index))
+    done = run_site(site, plans, planner, least if soc_mwh is None else soc_mwh, market_tz)
+    return _result(*done, plans, market_tz)
+
+
+def _result(
+    schedule: pd.DataFrame,
+    flows: pd.DataFrame,
+    entries: pd.DataFrame,
+    counts: Mapping[str, float],
+    plans: Agenda,
+    market_tz: str,
+) -> Result:
+    counts = {"plans": len(plans.spans), **counts, "gap_days": len(gap_dates(schedule, market_tz))}
+    return Result(schedule, flows, entries, ledger.profit(entries, ledger.owner(entries)), counts)
 
 
 def _carried_out(
@@ -142,10 +165,10 @@ def _carried_out(
     return pd.DataFrame({"battery_mw": power, "soc_mwh": soc}, index=plans.period.index), solvers
 
 
-def _planner(policy: mpc.Policy, battery: Battery, hours: float) -> mpc.Planner:
+def _planner(policy: mpc.Policy, asset: Battery | Site, hours: float) -> mpc.Planner:
     """The policy's array core, or one around a callable that has none."""
     if isinstance(policy, mpc.PlanningPolicy):
-        return policy.planner(battery, hours)
+        return policy.planner(asset, hours)
 
     def by_table(state: mpc.State, window: mpc.Window) -> mpc.Decision:
         schedule = policy(state, window.table())

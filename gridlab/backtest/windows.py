@@ -46,7 +46,7 @@ class Agenda(NamedTuple):
     place: Ints
     columns: dict[str, Floats]
 
-    def windows(self) -> Iterator[tuple[Span, Window]]:
+    def windows(self, market_tz: str = "UTC") -> Iterator[tuple[Span, Window]]:
         """Each plan with what it sees, NaN where the market is closed."""
         times, hours = pd.DatetimeIndex(self.period.index), step_hours(self.period.index)
         closed = self.period["price"].isna().to_numpy()
@@ -55,7 +55,7 @@ class Agenda(NamedTuple):
             shut = closed[span.start : span.stop]
             if shut.any():
                 seen = {name: np.where(shut, np.nan, values) for name, values in seen.items()}
-            yield span, Window(times[span.start : span.stop], hours, seen)
+            yield span, Window(times[span.start : span.stop], hours, seen, market_tz)
 
     def _seen(self, values: Floats, span: Span) -> Floats:
         """A column on the grid of intervals of one plan."""
@@ -147,3 +147,50 @@ def _by_origin(period: pd.DataFrame, forecast: pd.DataFrame, horizon: int) -> Ag
     spans = [Span(*map(int, span)) for span in zip(starts, stops, untils, firsts, lasts, strict=True)]
     columns = {str(name): forecast[name].to_numpy(float)[order] for name in forecast.columns}
     return Agenda(period, spans, place, columns)
+
+
+def with_last_known(
+    forecast: pd.DataFrame, prices: pd.DataFrame, columns: list[str], *, same_time_of_day: bool = False
+) -> pd.DataFrame:
+    """
+    A forecast with further columns as they were last known at each origin: the simplest belief about them.
+
+    Parameters
+    ----------
+    forecast : DataFrame
+        A `forecast` table.
+    prices : DataFrame
+        A `prices` table with the columns, such as `hash_price` or `temperature_c`.
+    columns : list of str
+        Which to add.
+    same_time_of_day : bool
+        Whether to take the latest value of the same time of day, and not the latest of all.
+
+    Returns
+    -------
+    DataFrame
+        The `forecast` with the columns.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or nothing is known of it at an origin.
+
+    Examples
+    --------
+    >>> from gridlab.schema import mock_forecast, mock_prices
+    >>> prices = mock_prices(days=3).assign(hash_price=range(72))
+    >>> known = with_last_known(mock_forecast(days=3).iloc[24:], prices, ["hash_price"])
+    >>> known["hash_price"].groupby("origin").agg(["min", "max"]).values.tolist()
+    [[23, 23], [47, 47]]
+    """
+    absent = [name for name in columns if name not in prices.columns]
+    if absent:
+        raise DataError(f"the prices have no column '{absent[0]}' (they have {', '.join(prices.columns)}): add it")
+    origin, times = (pd.DatetimeIndex(forecast.index.get_level_values(level)) for level in ("origin", "time"))
+    day = pd.Timedelta("1D")
+    latest = times - (1 + (times - origin) // day) * day if same_time_of_day else origin - pd.Timedelta("1ns")
+    place = prices.index.get_indexer(latest, method="ffill")
+    if (place < 0).any():
+        raise DataError(f"nothing is known of {columns[0]} before {origin[place < 0][0]}: give earlier prices")
+    return forecast.assign(**{name: prices[name].ffill().to_numpy()[place] for name in columns})

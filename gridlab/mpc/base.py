@@ -98,11 +98,14 @@ class Window(NamedTuple):
         Length of an interval. [h]
     columns : mapping of str to ndarray, shape (n_steps,)
         The forecast's columns: `mean`, quantiles, and others that a site needs.
+    market_tz : str
+        Time zone that says when days and months begin.
     """
 
     times: pd.DatetimeIndex
     step_hours: float
     columns: Mapping[str, Floats]
+    market_tz: str = "UTC"
 
     @property
     def mean(self) -> Floats:

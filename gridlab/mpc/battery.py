@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from gridlab.assets import Battery
 from gridlab.errors import DataError, PlanError
 from gridlab.mpc.programme import Answer, Programme, Session
-from gridlab.mpc.value import Segments
+from gridlab.mpc.segments import Segments
 from gridlab.storage import bands_ahead, reach, stored_after, towards
 
 Floats = NDArray[np.float64]
@@ -125,14 +125,14 @@ def plan_battery(
     Examples
     --------
     >>> plan = plan_battery(
-    ...     [10, 50], Battery(1, 1, 1, 1), soc_mwh=0, step_hours=1, end_low_mwh=0, end_high_mwh=0
+    ...     [10, 50, 60], Battery(1, 4, 1, 1), soc_mwh=0, step_hours=1, end_low_mwh=0, end_high_mwh=0
     ... )
     >>> plan.power_mw.tolist(), plan.objective
-    ([-1.0, 1.0], 40.0)
-    >>> plan.shadow_prices["charging"].tolist(), plan.shadow_prices["energy"].tolist()
-    ([0.0, 0.0], [50.0, 50.0])
+    ([-1.0, 0.0, 1.0], 50.0)
+    >>> plan.shadow_prices["charging"].tolist(), plan.shadow_prices["energy"].tolist()  # one more goes at 50
+    ([40.0, 0.0, 0.0], [50.0, 50.0, 50.0])
     """
-    terminal = terminal_value if isinstance(terminal_value, Segments) else flat(battery, terminal_value)
+    terminal = terminal_value if isinstance(terminal_value, Segments) else Segments.flat(battery, terminal_value)
     return BatteryPlanner(battery, step_hours).plan(
         np.asarray(price, dtype=float), soc_mwh, (end_low_mwh, end_high_mwh), terminal, power_mw
     )
@@ -167,7 +167,9 @@ class BatteryPlanner:
         hours, stored = self.step_hours, stored_after(net, data["start"], self.battery, self.step_hours)
         soc = np.minimum(np.maximum(stored, 0.0), self.battery.soc_high_mwh - self.battery.soc_low_mwh)
         soc += self.battery.soc_low_mwh
-        return Plan(charge / hours, discharge / hours, soc, answer.objective, answer.solver, answer)
+        return Plan(
+            charge / hours, discharge / hours, soc, answer.objective + float(terminal.base), answer.solver, answer
+        )
 
     def _data(
         self, price: Floats, soc_mwh: float, end_band: tuple[float, float], terminal: Segments, power_mw: float
@@ -252,11 +254,6 @@ class BatteryPlanner:
         wish, before = np.zeros(len(low)), data["net_before"]
         net = towards(wish, data["limit"], data["start"], low, high, self.battery, self.step_hours, before)
         return {"charge": np.maximum(-net, 0.0), "discharge": np.maximum(net, 0.0)}
-
-
-def flat(battery: Battery, value: float) -> Segments:
-    """The same worth for each MWh stored. [$/MWh]"""
-    return Segments(np.array([battery.soc_high_mwh - battery.soc_low_mwh]), np.array([value]), np.zeros(()))
 
 
 @lru_cache(maxsize=64)

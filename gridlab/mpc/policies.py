@@ -6,7 +6,9 @@ nothing, a forecast, or the prices themselves. A schedule ends within the state'
 forecast's mean is NaN, and names the solver it came from in ``schedule.attrs["solver"]`` where one was used.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +17,8 @@ from numpy.typing import NDArray
 from gridlab.assets import Battery, Site
 from gridlab.errors import DataError
 from gridlab.mpc.base import Decision, Planner, PlanningPolicy, Sees, State, Window
-from gridlab.mpc.battery import BatteryPlanner, Plan, flat
+from gridlab.mpc.battery import BatteryPlanner, Plan
+from gridlab.mpc.site import site_planner
 from gridlab.mpc.value import ExpectedValue, Segments, expected_value_of_energy, terminal_segments, value_of_energy
 from gridlab.storage import bands_ahead, stored_after, towards
 
@@ -45,7 +48,7 @@ class Idle(PlanningPolicy):
         """Rest."""
 
         def rest(state: State, window: Window) -> Decision:
-            return moved(state, np.zeros(len(window.mean)), step_hours)
+            return moved(state, np.zeros(len(window.mean)), step_hours, _switched(asset, window, step_hours, on=False))
 
         return rest
 
@@ -55,7 +58,8 @@ class Threshold(PlanningPolicy):
     """
     Charge when the forecast is below one quantile of its window, discharge when it is above another.
 
-    Nothing is traded where the spread between the two quantiles does not pay for the losses and the wear.
+    Nothing is traded where the spread between the two quantiles does not pay for the losses and the wear. A site's
+    machines run when what they make is worth more than the energy, whatever the limits that they share.
 
     Parameters
     ----------
@@ -87,6 +91,9 @@ class Threshold(PlanningPolicy):
         """Follow the rule, within power, capacity and what still lets the plan end in its band."""
 
         def follow(state: State, window: Window) -> Decision:
+            machines = _switched(asset, window, step_hours, on=True)
+            if isinstance(asset, Site) and asset.battery is None:
+                return Decision(machines)
             battery, base = state.battery, state.battery.soc_low_mwh
             limit = np.where(np.isnan(window.mean), 0.0, battery.power_mw * step_hours)
             band = state.end_low_mwh - base, state.end_high_mwh - base
@@ -142,7 +149,9 @@ class ModelPredictive(PlanningPolicy):
     sees: ClassVar[Sees] = "forecast"
 
     def planner(self, asset: Battery | Site, step_hours: float) -> Planner:
-        """Solve the battery's linear programme on the mean."""
+        """Solve the asset's programme on the mean."""
+        if isinstance(asset, Site):
+            return site_planner(asset, step_hours, terminal=self.terminal)
         planner = BatteryPlanner(battery_of(asset), step_hours)
 
         def plan(state: State, window: Window) -> Decision:
@@ -154,7 +163,7 @@ class ModelPredictive(PlanningPolicy):
     def terminal(self, window: Window, battery: Battery) -> Segments:
         """Worth of the energy stored at the end of a plan."""
         if self.terminal_value is not None:
-            return flat(battery, self.terminal_value)
+            return Segments.flat(battery, self.terminal_value)
         return value_of_the_last_day_again(window, battery)
 
 
@@ -174,13 +183,16 @@ class DayAhead(PlanningPolicy):
     """
 
     def planner(self, asset: Battery | Site, step_hours: float) -> Planner:
-        """Solve the battery's linear programme on the mean, from the energy stored back to it."""
+        """Solve the asset's programme on the mean, from the energy stored back to it."""
+        if isinstance(asset, Site):
+            of_site = site_planner(asset, step_hours)
+            return lambda state, window: of_site(_back(state), window)
         planner = BatteryPlanner(battery_of(asset), step_hours)
-        nothing = flat(planner.battery, 0.0)
+        nothing = Segments.flat(planner.battery, 0.0)
 
         def plan(state: State, window: Window) -> Decision:
-            back = min(max(state.soc_mwh, state.end_low_mwh), state.end_high_mwh)
-            return decided(planner.plan(window.mean, state.soc_mwh, (back, back), nothing, state.power_mw))
+            band = end_band(_back(state))
+            return decided(planner.plan(window.mean, state.soc_mwh, band, nothing, state.power_mw))
 
         return plan
 
@@ -192,9 +204,11 @@ class PerfectForesight(PlanningPolicy):
     sees: ClassVar[Sees] = "prices"
 
     def planner(self, asset: Battery | Site, step_hours: float) -> Planner:
-        """Solve the battery's linear programme on the prices, handed over as the mean."""
+        """Solve the asset's programme on the prices, handed over as the mean."""
+        if isinstance(asset, Site):
+            return site_planner(asset, step_hours, prorate_demand=False)
         planner = BatteryPlanner(battery_of(asset), step_hours)
-        nothing = flat(planner.battery, 0.0)
+        nothing = Segments.flat(planner.battery, 0.0)
 
         def plan(state: State, window: Window) -> Decision:
             return decided(planner.plan(window.mean, state.soc_mwh, end_band(state), nothing, state.power_mw))
@@ -281,8 +295,12 @@ def prices_and_weights(window: Window) -> tuple[Floats, Floats]:
 
 
 def battery_of(asset: Battery | Site) -> Battery:
-    """The battery of an asset, or the sentence that it has none."""
-    return State(asset, 0.0, 0.0, 0.0).battery
+    """The battery that is all of an asset, or the sentence that it is not."""
+    if isinstance(asset, Site):
+        raise DataError(
+            "the policy plans a battery alone, got a site: plan a site with 'mpc', 'day_ahead' or 'threshold'"
+        )
+    return asset
 
 
 def end_band(state: State) -> tuple[float, float]:
@@ -295,11 +313,32 @@ def decided(plan: Plan) -> Decision:
     return Decision({"battery_mw": plan.power_mw, "soc_mwh": plan.soc_mwh}, plan.solver)
 
 
-def moved(state: State, net_mwh: Floats, step_hours: float) -> Decision:
-    """Energies into the grid as the columns of a schedule."""
+def moved(
+    state: State, net_mwh: Floats, step_hours: float, machines: Mapping[str, Floats] = MappingProxyType({})
+) -> Decision:
+    """Energies of the battery into the grid as the columns of a schedule, beside those of machines."""
+    if isinstance(state.asset, Site) and state.asset.battery is None:
+        return Decision(machines)
     base = state.battery.soc_low_mwh
     stored = stored_after(net_mwh, state.soc_mwh - base, state.battery, step_hours)
-    return Decision({"battery_mw": net_mwh / step_hours, "soc_mwh": base + stored})
+    return Decision({"battery_mw": net_mwh / step_hours, **machines, "soc_mwh": base + stored})
+
+
+def _back(state: State) -> State:
+    """The state of a plan that ends with the energy that it begins with, as far as its band allows."""
+    back = min(max(state.soc_mwh, state.end_low_mwh), state.end_high_mwh)
+    return replace(state, end_low_mwh=back, end_high_mwh=back)
+
+
+def _switched(asset: Battery | Site, window: Window, step_hours: float, *, on: bool) -> dict[str, Floats]:
+    """Power of a site's machines into the grid: all that pay for their energy, or none. [MW]"""
+    powers = {}
+    for machine in asset.machines if isinstance(asset, Site) else ():
+        wanted = window.columns.get(f"{machine.name}_demand", np.full(len(window.mean), float(machine.count)))
+        earned = machine.output * window.columns[machine.product] if on else np.zeros(len(wanted))
+        pays = on & (earned > machine.power_mw * step_hours * window.mean)
+        powers[f"{machine.name}_mw"] = np.where(pays, -machine.power_mw * wanted, 0.0)
+    return powers
 
 
 def value_of_the_last_day_again(window: Window, battery: Battery) -> Segments:

@@ -173,11 +173,11 @@ def expected_value_of_energy(
 
     price = _checked_price(price, (2,), "(n_steps, n_nodes)")
     soc = _grid(battery, step_hours, n_states)
-    start, weights = _weights(probabilities, transition, *price.shape)
+    weights = _weights(probabilities, transition, *price.shape)
     value = np.empty((weights.shape[1], len(price) + 1, n_states))
     value[:, -1] = _terminal_value(terminal, soc, (len(value), n_states) if transition is not None else (n_states,))
     found = ExpectedValue(soc, value if transition is not None else value[0], battery, step_hours, price)
-    value_nodes(price, start, weights, value, found.limits)
+    value_nodes(price, weights, value, found.limits)
     return found
 
 
@@ -469,20 +469,17 @@ def _terminal_value(terminal: Terminal, soc_mwh: Floats, shape: tuple[int, ...])
     return given if given.ndim else given * soc_mwh
 
 
-def _weights(
-    probabilities: ArrayLike, transition: ArrayLike | None, n_steps: int, n_nodes: int
-) -> tuple[Floats, Floats]:
-    """Probabilities of the first interval's nodes, and of each one's after each row, (n_steps, n_rows, n_nodes)."""
+def _weights(probabilities: ArrayLike, transition: ArrayLike | None, n_steps: int, n_nodes: int) -> Floats:
+    """Probabilities of each interval's nodes after each node before, or after any: (n_steps, n_rows, n_nodes)."""
     one_for_all: list[tuple[int, ...]] = [(n_nodes,)]
     shapes = one_for_all if transition is not None else [*one_for_all, (n_steps, n_nodes)]
     given = _checked_probabilities(np.asarray(probabilities, dtype=float), "probabilities", shapes)
     if transition is None:
-        by_step = np.broadcast_to(given, (n_steps, n_nodes))
-        return np.ascontiguousarray(by_step[0]), np.ascontiguousarray(by_step)[:, None, :]
+        return np.ascontiguousarray(np.broadcast_to(given, (n_steps, n_nodes)))[:, np.newaxis]
     shapes = [(n_nodes, n_nodes), (n_steps - 1, n_nodes, n_nodes)]
     after = _checked_probabilities(np.asarray(transition, dtype=float), "transition", shapes)
     after = np.broadcast_to(after, (n_steps - 1, n_nodes, n_nodes))
-    return given, np.concatenate([np.broadcast_to(given, (1, n_nodes, n_nodes)), after])
+    return np.concatenate([np.broadcast_to(given, (1, n_nodes, n_nodes)), after])
 
 
 def _checked_probabilities(given: Floats, name: str, shapes: list[tuple[int, ...]]) -> Floats:

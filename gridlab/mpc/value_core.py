@@ -47,12 +47,12 @@ def value_windows(price, value, limits):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def value_nodes(price, start, weights, value, limits):  # type: ignore[no-untyped-def]
+def value_nodes(price, weights, value, limits):  # type: ignore[no-untyped-def]
     """
     Fill `value` (n_rows, n_steps + 1, n_states) from its last step back, at the nodes `price` (n_steps, n_nodes).
 
     A row is the node of the interval before, or there is one row for all of them; ``weights[step, row]`` are the
-    probabilities of the nodes after that row, and `start` those of the first interval's.
+    probabilities of the nodes after that row.
     """
     n_rows, n_states = value.shape[0], value.shape[2]
     reach, scratch = reach_of(np.arange(n_states) * 1.0, n_states - 1.0, limits), _scratch(n_states)
@@ -63,9 +63,8 @@ def value_nodes(price, start, weights, value, limits):  # type: ignore[no-untype
             after = value[min(node, n_rows - 1), step + 1]
             _step_back(best, after, price[step, node], reach, limits, scratch)
             for row in range(n_rows):
-                share = start[node] if step == 0 else weights[step, row, node]
-                if share > 0.0:
-                    _add(value[row, step], share, best)
+                if weights[step, row, node] > 0.0:
+                    _add(value[row, step], weights[step, row, node], best)
 
 
 @numba.njit(cache=True)
@@ -153,23 +152,34 @@ def _step_back(now, after, price, reach, limits, scratch):  # type: ignore[no-un
     if np.isnan(price):
         return
     buy, sell = _per_grid_step(price, limits)
-    for state in range(len(now)):
-        charged = _at(after, reach.charged[state]) - buy * (reach.charged[state] - reach.rest[state])
-        discharged = _at(after, reach.discharged[state]) + sell * (reach.rest[state] - reach.discharged[state])
-        now[state] = max(now[state], charged, discharged)
-    _improve(now, after, buy, reach.rest, reach.charged, reach.rest, scratch)
-    _improve(now, after, sell, reach.discharged, reach.rest, reach.rest, scratch)
+    least, most = _extreme_slopes(after)
+    if buy < most:
+        _improve(now, after, buy, reach.rest, reach.charged, reach.charged, reach.rest, scratch)
+    if sell > least:
+        _improve(now, after, sell, reach.discharged, reach.rest, reach.discharged, reach.rest, scratch)
 
 
 @numba.njit(cache=True)
-def _improve(now, after, slope, low, high, rest, scratch):  # type: ignore[no-untyped-def]
-    """Let `now` be at least the best of the grid's states between `low` and `high` when a move costs `slope` a step."""
+def _improve(now, after, slope, low, high, full, rest, scratch):  # type: ignore[no-untyped-def]
+    """Let `now` be at least the best of full power and the grid's states in [low, high] when a step costs `slope`."""
     net, greatest, queue = scratch
     for state in range(len(net)):
         net[state] = after[state] - slope * state
     _greatest_between(net, low, high, queue, greatest)
     for state in range(len(net)):
-        now[state] = max(now[state], greatest[state] + slope * rest[state])
+        at_full_power = _at(after, full[state]) - slope * full[state]
+        now[state] = max(now[state], max(greatest[state], at_full_power) + slope * rest[state])
+
+
+@numba.njit(cache=True)
+def _extreme_slopes(values):  # type: ignore[no-untyped-def]
+    """Least and greatest rise from one state to the next: no move pays that costs more, or brings less."""
+    least, most = np.inf, -np.inf
+    for state in range(len(values) - 1):
+        rise = values[state + 1] - values[state]
+        least = rise if rise < least else least
+        most = rise if rise > most else most
+    return least, most
 
 
 @numba.njit(cache=True)
