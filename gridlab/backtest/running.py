@@ -82,7 +82,7 @@ def run(
     horizon : int
         Intervals that a plan looks ahead.
     soc_mwh : float, optional
-        Energy stored at the beginning and at the end; the battery's least when omitted. [MWh]
+        Energy stored at the beginning and at the end; the least that may be stored when omitted. [MWh]
     market_tz : str
         Time zone that says when a day begins.
 
@@ -125,10 +125,18 @@ def run(
 
 
 def _run_site(policy: mpc.Policy, site: Site, plans: Agenda, soc_mwh: float | None, market_tz: str) -> Result:
-    least = site.battery.soc_low_mwh if site.battery is not None else 0.0
+    start = _least_mwh(site) if soc_mwh is None else soc_mwh
     planner = _planner(policy, site, step_hours(plans.period.index))
-    done = run_site(site, plans, planner, least if soc_mwh is None else soc_mwh, market_tz)
+    done = run_site(site, plans, planner, start, market_tz)
     return _result(*done, plans, market_tz)
+
+
+def _least_mwh(site: Site) -> float:
+    """Least energy with which a site can begin: what its regulation holds in reserve is stored. [MWh]"""
+    if site.battery is None:
+        return 0.0
+    reserve = site.regulation.award_mw * site.regulation.reserve_hours if site.regulation is not None else 0.0
+    return site.battery.soc_low_mwh + reserve / site.battery.eta_discharge
 
 
 def _result(

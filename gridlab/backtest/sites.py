@@ -1,6 +1,7 @@
 """A run of a site: each plan is carried out by its battery, machines and chiller on the day as it came."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ def _carried_out(
         state = mpc.State(site, soc, float(low[span.stop - 1]), float(high[span.stop - 1]), power, now)
         decision = planner(state, window)
         inside = slice(span.start, span.until)
-        planned = {name: _rested(values, span.until - span.start) for name, values in decision.columns.items()}
+        planned = _in_force(decision.columns, site, span.until - span.start)
         happened = {name: values[inside] for name, values in actual.items()}
         begun: dict[str, Any] = {"soc_mwh": soc, "power_mw": power, "state": now, "market_tz": tz}
         steps.append(execute_site(planned, site, happened, times=times[inside], step_hours=hours, **begun))
@@ -78,6 +79,15 @@ def _ends(site: Site, price: Floats, start: float, hours: float) -> tuple[Floats
     return base + low, base + high
 
 
-def _rested(values: Floats, n_steps: int) -> Floats:
-    """A plan's column over the intervals in which it is in force; it rests where the plan does not reach."""
-    return np.concatenate([values[:n_steps], np.zeros(max(0, n_steps - len(values)))])
+def _in_force(columns: Mapping[str, Floats], site: Site, n_steps: int) -> dict[str, Floats]:
+    """
+    A plan's columns over the intervals in which it is in force.
+
+    Where the plan does not reach everything rests; where it says nothing of the room, that may be as warm as its limit.
+    """
+    warm = site.cooling.room_high_c if site.cooling is not None else 0.0
+    columns = {"room_c": np.full(n_steps, warm), **columns}
+    return {
+        name: np.concatenate([values[:n_steps], np.full(max(0, n_steps - len(values)), warm * (name == "room_c"))])
+        for name, values in columns.items()
+    }

@@ -102,7 +102,7 @@ class Threshold(PlanningPolicy):
             net = towards(
                 wish, limit, state.soc_mwh - base, low, high, battery, step_hours, state.power_mw * step_hours
             )
-            return moved(state, net, step_hours)
+            return moved(state, net, step_hours, machines)
 
         return follow
 
