@@ -93,6 +93,23 @@ def test_the_certificate_is_that_of_weak_duality_written_out(seed):
     assert certificate(form, lp, x, y) == pytest.approx(slow_certificate(form, lp, x, y))
 
 
+@given(seeds)
+def test_the_linear_programme_is_the_map_times_the_parameters_with_single_rows_as_bounds(seed):
+    form = PROGRAMME.canonical
+    lp, entries = form.data(form.vector(data_of(seed))), form.map @ form.vector(data_of(seed))
+    cost, offset, constant, coefficients = np.split(entries, form.ends)
+    assert lp.cost == pytest.approx(cost)
+    assert lp.coefficients == pytest.approx(coefficients)
+    assert (lp.offset, lp.row_lower) == (pytest.approx(offset[0]), pytest.approx(-constant[form.kept]))
+    assert (np.isfinite(lp.row_upper) == form.equal).all()
+    for sides, bound, worse in ((form.above, lp.lower, max), (form.below, lp.upper, min)):
+        stated = (form.lower if worse is max else form.upper).copy()
+        for row, column, coefficient in zip(*sides, strict=True):
+            stated[column] = worse(stated[column], -constant[row] / coefficient)
+        assert bound == pytest.approx(stated)
+    assert len(form.kept) + len(form.above.row) + len(form.below.row) == form.n_rows
+
+
 @pytest.mark.parametrize("column", [0, 5])
 def test_an_answer_that_is_not_the_optimum_fails_its_certificate(column):
     session, data = Session(PROGRAMME), data_of(3)

@@ -94,8 +94,8 @@ def agenda(policy: Policy, prices: pd.DataFrame, forecast: pd.DataFrame | None, 
         If a table breaks its schema, the two do not fit, or the policy needs a forecast and there is none.
     """
     validate(prices, "prices")
-    if horizon < 1:
-        raise DataError(f"horizon must be at least 1 interval, got {horizon}")
+    if horizon < 2:
+        raise DataError(f"horizon must be at least 2 intervals, to buy and to sell, got {horizon}")
     if forecast is None and policy.sees == "forecast":
         raise DataError("the policy plans on a forecast and none is given: pass one, for instance of evaluate.roll")
     if forecast is None:

@@ -122,16 +122,19 @@ class Canonical:
 
     def data(self, vector: Floats) -> Data:
         """The linear programme of one vector of parameters."""
-        entries = self.map @ vector
+        from gridlab.mpc.canonical_core import assemble
+
         n_columns, at_rows, at_matrix = self.ends
+        entries, lower, upper, row_lower, row_upper = assemble(
+            *self._maps, vector, at_rows, self.lower, self.upper, self.kept, self.equal
+        )
         cost, constant, coefficients = entries[:n_columns], entries[at_rows:at_matrix], entries[at_matrix:]
-        lower, upper = self.lower.copy(), self.upper.copy()
-        stated = lower[self.above.column], upper[self.below.column]
-        lower[self.above.column] = np.maximum(stated[0], (0.0 - constant[self.above.row]) / self.above.coefficient)
-        upper[self.below.column] = np.minimum(stated[1], (0.0 - constant[self.below.row]) / self.below.coefficient)
-        row_lower = 0.0 - constant[self.kept]
-        row_upper = np.where(self.equal, row_lower, np.inf)
         return Data(cost, coefficients, lower, upper, row_lower, row_upper, float(entries[n_columns]), constant)
+
+    @cached_property
+    def _maps(self) -> tuple[Any, ...]:
+        """The map and the sides as plain arrays."""
+        return self.map.indptr, self.map.indices, self.map.data, *self.above, *self.below
 
     def matrix(self, lp: Data) -> Any:
         """The matrix of the rows that are left, shape (n_rows, n_columns)."""

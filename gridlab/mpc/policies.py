@@ -6,6 +6,7 @@ nothing, a forecast, or the prices themselves. A schedule ends within the state'
 forecast's mean is NaN, and names the solver it came from in ``schedule.attrs["solver"]`` where one was used.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -25,7 +26,7 @@ from gridlab.storage import bands_ahead, stored_after, towards
 Floats = NDArray[np.float64]
 
 _CARRY_MARGIN = 0.05  # share of the mean price that energy carried past the end of a plan must promise above its cost
-_END_STATES, _END_SEGMENTS = 101, 20  # of the value of energy at the end of a plan
+_END_STATES, _END_SEGMENTS = 51, 10  # of the value of energy at the end of a plan
 
 
 @dataclass(frozen=True)
@@ -346,6 +347,8 @@ def value_of_the_last_day_again(window: Window, battery: Battery) -> Segments:
     last_day = window.mean[-max(1, round(24 / window.step_hours)) :]
     open_ = ~np.isnan(window.mean)
     margin = _CARRY_MARGIN * np.abs(window.mean[open_]).mean() if open_.any() else 0.0
+    if math.isfinite(battery.ramp_mw_per_hour):
+        battery = replace(battery, ramp_mw_per_hour=math.inf)  # the guess need not heed it
     value = value_of_energy(last_day, battery, step_hours=window.step_hours, n_states=_END_STATES)
     segments = terminal_segments(value, n_segments=_END_SEGMENTS)
     return segments._replace(slope=segments.slope - margin)

@@ -80,8 +80,8 @@ def plan_robust(
     end_low_mwh: float,
     end_high_mwh: float,
     uncertainty: Uncertainty = "budget",
-    budget: float = 4.0,
-    kappa: float = 1.0,
+    budget: float = 1.0,
+    kappa: float = 0.5,
     terminal_value: float | Segments = 0.0,
     power_mw: float = 0.0,
 ) -> RobustPlan:
@@ -212,8 +212,8 @@ class Robust(PlanningPolicy):
 
     uncertainty: Uncertainty = "budget"
     level: float = 0.8
-    budget: float = 4.0
-    kappa: float = 1.0
+    budget: float = 1.0
+    kappa: float = 0.5
     terminal_value: float | None = None
 
     def __post_init__(self) -> None:
@@ -301,7 +301,7 @@ class _RobustPlanner:
     ) -> RobustPlan:
         """As `plan_robust`."""
         data = self.one_path._data(mean, soc_mwh, end_band, terminal, power_mw)
-        data |= {"charge_limit": data["limit"], "discharge_limit": data["limit"]}
+        data |= {"charge_limit": data["limit"], "discharge_limit": data["limit"], "end_base": float(terminal.base)}
         data["sale_range"] = np.nan_to_num(np.maximum(mean - low, 0.0))
         data["purchase_range"] = np.nan_to_num(np.maximum(high - mean, 0.0))
         if self.aim.uncertainty == "budget":
@@ -317,7 +317,7 @@ class _RobustPlanner:
         hours, battery = self.one_path.step_hours, self.one_path.battery
         stored = stored_after(net, data["start"], battery, hours)
         charge, discharge = np.maximum(-net, 0.0), np.maximum(net, 0.0)
-        expected = self._profit(charge, discharge, stored[-1], data)
+        expected = self._profit(charge, discharge, stored[-1], data) + data["end_base"]
         deviation = self.aim.worst(_at_risk(charge, discharge, data))
         price = data["price"] + np.where(net > 0, -data["sale_range"], data["purchase_range"]) * deviation
         soc = battery.soc_low_mwh + np.clip(stored, 0.0, battery.soc_high_mwh - battery.soc_low_mwh)
@@ -325,7 +325,7 @@ class _RobustPlanner:
         return RobustPlan(charge / hours, discharge / hours, soc, price, worst, expected, solver)
 
     def _profit(self, charge: Floats, discharge: Floats, stored: float, data: Mapping[str, Any]) -> float:
-        """What a schedule earns at the expected prices."""
+        """What a schedule earns at the expected prices, less the worth of an empty store at the end."""
         below = np.cumsum(data["end_width"]) - data["end_width"]
         left = np.clip(stored - below, 0.0, data["end_width"]) @ data["end_slope"]
         return float(data["price"] @ (discharge - charge) - data["wear"] * discharge.sum() + left)
@@ -357,7 +357,8 @@ class _RobustPlanner:
         The optimum in which no interval charges and discharges.
 
         A programme with tangents in place of the cone says in which direction each interval goes, the cone what is best
-        in those directions, and its worst prices are the next tangent.
+        in those directions, and its worst prices are the next tangent. What is still unproven after all rounds counts
+        as an answer of the heuristic.
         """
         tangents: list[Floats] = []
         answers: list[Answer] = []
@@ -373,16 +374,16 @@ class _RobustPlanner:
             best = max(answers, key=_objective, default=None)
             if best is not None and _earns(best, promised):
                 return best
-        raise PlanError(
-            f"the cone's optimum is not found in {_MOST_ROUNDS} rounds of linear programmes, the last of which "
-            f"promised {promised.objective:.6g} $: lower kappa or plan over fewer intervals"
-        )
+        return Answer(self.one_path._rest(data) if best is None else best.values, float("nan"), "HEURISTIC", dict)
 
     def _asked(self, data: Mapping[str, Any], solver: str) -> tuple[Answer, Floats] | None:
         """A conic solver's answer as the battery would carry it out, and the deviations of the prices worst for it."""
         shape = self._shape(data, "ellipsoid", binaries=False)
         scaled = {**data, **{name: self.aim.kappa * data[name] for name in ("sale_range", "purchase_range")}}
-        answer, _ = _asked_by_cvxpy(_programme(shape), scaled, solver)
+        try:
+            answer, _ = _asked_by_cvxpy(_programme(shape), scaled, solver)
+        except PlanError:  # that no schedule is feasible is for the linear programmes to say, which are exact
+            return None
         done = None if answer is None else self._carried_out(answer, data)
         if answer is None or done is None:
             return None
@@ -398,8 +399,8 @@ class _RobustPlanner:
         battery, hours = self.one_path.battery, self.one_path.step_hours
         bands = bands_ahead(data["limit"], data["floor"][-1], data["room"][-1], battery, hours)
         wish = answer.values["discharge"] - answer.values["charge"]
-        net = towards(wish, data["limit"], data["start"], *bands, battery, hours)
-        if np.abs(net - wish).max() > _SLIP * data["limit"].max():
+        net = towards(wish, data["limit"], data["start"], *bands, battery, hours, data["net_before"])
+        if np.abs(net - wish).max() > _SLIP * battery.power_mw * hours:
             return None
         charge, discharge = np.maximum(-net, 0.0), np.maximum(net, 0.0)
         end, at_risk = stored_after(net, data["start"], battery, hours)[-1], _at_risk(charge, discharge, data)
@@ -417,7 +418,7 @@ class _RobustPlanner:
         """The session of programmes of one shape; it hot-starts from its last answer."""
         shape = self._shape(data, protection, bool(one_way.any()))
         if shape not in self._sessions:
-            self._sessions[shape] = Session(_programme(shape))
+            self._sessions[shape] = Session(_programme(shape), heuristic=self.one_path._rest)
         return self._sessions[shape]
 
     def _shape(self, data: Mapping[str, Any], protection: Uncertainty | int, binaries: bool) -> _Shape:

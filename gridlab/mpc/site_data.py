@@ -205,7 +205,9 @@ def site_data(
         if machine.service_level > 0:
             data[f"{machine.name} service price"] = machine.power_mw * _last_resort(site, known, step_hours)
     if site.cooling is not None:
-        data |= _cooling_data(site, site.cooling, state, known, step_hours)
+        powers = (machine.power_mw * data[f"{machine.name}_most"] for machine in site.machines)
+        heat = step_hours * sum(powers, np.zeros(len(known.price)))
+        data |= _cooling_data(site, site.cooling, state, known, heat, step_hours)
     if site.demand_charge > 0:
         share = days.month_share if prorate_demand else np.ones(days.n_months)
         other = days.month[:, None] != np.arange(days.n_months)
@@ -333,16 +335,14 @@ def _after_closed(is_open: Flags, steps: int) -> Flags:
 
 
 def _cooling_data(
-    site: Site, cooling: Cooling, state: State, known: Outlook, hours: float
+    site: Site, cooling: Cooling, state: State, known: Outlook, heat: Floats, hours: float
 ) -> dict[str, Floats | float]:
     at_none, _ = chords(cooling)
     width = hours * cooling.capacity_mw / N_CHORDS
     full = np.where(known.is_open[:, None], width, 0.0) * np.ones(N_CHORDS)
     most = full
     if cooling.room_mwh_per_c == 0:  # no more than the machines' heat: less to waste where prices are negative
-        powers = (m.power_mw * np.minimum(known.demand[m.name], m.count) for m in site.machines)
-        greatest = hours * sum(powers, np.zeros(len(full)))
-        most = np.clip(greatest[:, None] - width * np.arange(N_CHORDS), 0.0, full)
+        most = np.clip(heat[:, None] - width * np.arange(N_CHORDS), 0.0, full)
     data: dict[str, Floats | float] = {
         "per_cop": known.per_cop,
         "at_no_load": hours * cooling.capacity_mw * at_none * known.per_cop,

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridlab.assets import Battery, Cooling, Machine, Site
+from gridlab.errors import DataError
 from gridlab.mpc.programme import Programme
 
 GIVEN = "given: "
@@ -238,7 +239,13 @@ def _machine(draft: _Draft, machine: Machine) -> Any:
             recent = np.tri(draft.shape.n_steps) - np.tri(draft.shape.n_steps, k=-runs)
             lesser = recent @ started + draft.parameter(f"{name}_recent")
             draft.limit(f"{name} least run", lesser, running, size=machine.count)
-    if machine.ramp_mw_per_hour * hours < machine.greatest_mw:
+    ramp = machine.ramp_mw_per_hour * hours
+    if machine.integer and ramp < machine.power_mw:
+        raise DataError(
+            f"ramp_mw_per_hour = {machine.ramp_mw_per_hour:g} of {name} lets less than one of its machines of "
+            f"{machine.power_mw:g} MW start in an interval of {hours:g} h: raise it or plan with shares of them"
+        )
+    if ramp < machine.greatest_mw:
         _ramp(draft, name, hours * machine.power_mw * change, size=hours * machine.greatest_mw)
     if machine.service_level > 0:
         _service(draft, machine, running)

@@ -9,7 +9,7 @@ one for each scenario and interval after it, so that no plan can anticipate and 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -379,7 +379,7 @@ class _TreePlanner:
         profit += _worth(terminal, stored[:, -1])
         value_at_risk, tail = (float(of(-profit, self.aim.level, weights=weights)) for of in (risk.var, risk.cvar))
         objective = (1 - self.aim.risk_weight) * float(weights @ profit) - self.aim.risk_weight * tail
-        soc = battery.soc_low_mwh + stored
+        soc = battery.soc_low_mwh + np.clip(stored, 0.0, battery.soc_high_mwh - battery.soc_low_mwh)
         return StochasticPlan(
             charge / hours, discharge / hours, soc, profit, weights, value_at_risk, tail, objective, solver
         )
@@ -404,7 +404,7 @@ class _TreePlanner:
         data["expected_price"] = _by_node(tree, share[:, np.newaxis] * data["price"])
         data["expected_wear"] = data["wear"] * _by_node(tree, np.broadcast_to(share[:, np.newaxis], paths.shape))
         data["expected_end_slope"] = share[:, np.newaxis] * terminal.slope
-        data["risk_weight"] = self.aim.risk_weight
+        data |= {"risk_weight": self.aim.risk_weight, "end_base": terminal.base}
         data["tail"] = self.aim.risk_weight * weights / (1 - self.aim.level)
         return data
 
@@ -434,8 +434,14 @@ class _TreePlanner:
             binaries=bool(one_way.any()),
         )
         if shape not in self._sessions:
-            self._sessions[shape] = Session(_programme(shape))
+            self._sessions[shape] = Session(_programme(shape), heuristic=partial(self._rest, tree))
         return self._sessions[shape]
+
+    def _rest(self, tree: _Tree, data: Mapping[str, Any]) -> dict[str, Floats]:
+        """The same in every scenario: rest until the end band asks for energy in or out."""
+        first = {name: data[name][tree.nodes[0]] for name in ("limit", "floor", "room")}
+        found = self.one_path._rest({**data, **first})
+        return {name: value[tree.step] for name, value in found.items()}
 
 
 def _by_node(tree: _Tree, numbers: Floats) -> Floats:
@@ -475,9 +481,10 @@ def _programme(shape: _Shape) -> Programme:
     if shape.risk:
         p |= {"price": cp.Parameter(tree.nodes.shape), "end_slope": cp.Parameter(ends)}
         p |= {"wear": cp.Parameter(), "risk_weight": cp.Parameter(), "tail": cp.Parameter(shape.n_scenarios)}
+        p |= {"end_base": cp.Parameter(shape.n_scenarios)}
         value_at_risk = cp.Variable(name="value_at_risk")
         excess = cp.Variable(shape.n_scenarios, name="excess")
-        profit = cp.sum(cp.multiply(p["price"], net[tree.nodes]), axis=1)
+        profit = p["end_base"] + cp.sum(cp.multiply(p["price"], net[tree.nodes]), axis=1)
         profit += cp.sum(cp.multiply(p["end_slope"], end), axis=1) - p["wear"] * cp.sum(discharge[tree.nodes], axis=1)
         objective -= p["risk_weight"] * value_at_risk + p["tail"] @ excess
         signs += [excess >= -profit - value_at_risk, excess >= 0]
@@ -544,7 +551,7 @@ def _by_scenario(terminal: Segments, n_scenarios: int) -> Segments:
 
 
 def _worth(terminal: Segments, stored: Floats) -> Floats:
-    """Worth of the energy stored above the least at the end of each scenario, shape (n_scenarios,). [$]"""
+    """Worth of the energy at the end of each scenario, `stored` above the least, shape (n_scenarios,). [$]"""
     below = np.cumsum(terminal.width_mwh, axis=1) - terminal.width_mwh
     filled = np.clip(stored[:, np.newaxis] - below, 0.0, terminal.width_mwh)
-    return np.asarray((filled * terminal.slope).sum(axis=1))
+    return np.asarray(terminal.base + (filled * terminal.slope).sum(axis=1))

@@ -55,18 +55,9 @@ def calibrate_bootstrap(forecast: pd.DataFrame, prices: pd.DataFrame) -> Bootstr
     >>> calibrate_bootstrap(mock_forecast(days=7), mock_prices(days=7)).residuals.shape
     (7, 24)
     """
-    validate(forecast, "forecast"), validate(prices, "prices")
-    price = prices["price"].reindex(forecast.index.get_level_values("time")).to_numpy(float)
-    error = (price - forecast["mean"]).sort_index()
-    if forecast.empty:
-        raise DataError("the forecast has no rows, and so no errors: give at least one day that is over")
-    by_origin = [day.to_numpy() for _, day in error.groupby(level="origin")]
-    lengths = [len(day) for day in by_origin]
-    usual = max(set(lengths), key=lengths.count)
-    whole = [day for day in by_origin if len(day) == usual and not np.isnan(day).any()]
-    if not whole:
-        raise DataError(f"none of the {len(by_origin)} forecasts has a price for each of its times: add days")
-    return BootstrapParams(np.stack(whole), len(by_origin) - len(whole))
+    price = past_prices(forecast, prices)
+    residuals, left_out = whole_days(price - forecast["mean"])
+    return BootstrapParams(residuals, left_out)
 
 
 def simulate_bootstrap(params: BootstrapParams, mean: ArrayLike, *, n_paths: int, rng: np.random.Generator) -> Floats:
@@ -110,3 +101,41 @@ def simulate_bootstrap(params: BootstrapParams, mean: ArrayLike, *, n_paths: int
     if n_paths < 1:
         raise DataError(f"n_paths must be at least 1, got {n_paths}")
     return np.asarray(mean + params.residuals[rng.integers(n_days, size=n_paths)])
+
+
+def past_prices(forecast: pd.DataFrame, prices: pd.DataFrame) -> pd.Series:
+    """
+    The prices of a forecast's times, by its index; NaN where there is none.
+
+    Examples
+    --------
+    >>> from gridlab.schema import mock_forecast, mock_prices
+    >>> int(past_prices(mock_forecast(days=2), mock_prices(days=1)).isna().sum())
+    24
+    """
+    validate(forecast, "forecast"), validate(prices, "prices")
+    if forecast.empty:
+        raise DataError("the forecast has no rows, and so no errors: give at least one day that is over")
+    return pd.Series(prices["price"].reindex(forecast.index.get_level_values("time")).to_numpy(float), forecast.index)
+
+
+def whole_days(values: pd.Series) -> tuple[Floats, int]:
+    """
+    Values of a forecast's times, one row a forecast, and the number of forecasts left out.
+
+    Left out are those with a NaN and those that are not of the usual length.
+
+    Examples
+    --------
+    >>> from gridlab.schema import mock_forecast
+    >>> days, left_out = whole_days(mock_forecast(days=3)["mean"][:-1])
+    >>> days.shape, left_out
+    ((2, 24), 1)
+    """
+    by_origin = [day.to_numpy() for _, day in values.sort_index().groupby(level="origin")]
+    lengths = [len(day) for day in by_origin]
+    usual = max(set(lengths), key=lengths.count)
+    whole = [day for day in by_origin if len(day) == usual and not np.isnan(day).any()]
+    if not whole:
+        raise DataError(f"none of the {len(by_origin)} forecasts has a price for each of its times: add days")
+    return np.stack(whole), len(by_origin) - len(whole)
