@@ -105,10 +105,11 @@ def _checked(loss: ArrayLike, level: float, weights: ArrayLike | None) -> tuple[
         raise DataError(f"level must be in [0, 1), got {level}")
     if loss.ndim == 0 or loss.shape[-1] == 0 or np.isnan(loss).any():
         raise DataError(f"loss needs scenarios and no NaN, got shape {loss.shape}")
-    return loss, _probabilities(weights, loss.shape[-1])
+    return loss, as_probabilities(weights, loss.shape[-1])
 
 
-def _probabilities(weights: ArrayLike | None, n_scenarios: int) -> Floats:
+def as_probabilities(weights: ArrayLike | None, n_scenarios: int) -> Floats:
+    """Weights of scenarios scaled to sum to 1, equal when omitted, shape (n_scenarios,). [-]"""
     if weights is None:
         return np.full(n_scenarios, 1 / n_scenarios)
     weights = np.asarray(weights, dtype=float)

@@ -193,7 +193,8 @@ def test_every_policy_keeps_to_the_battery_and_ends_in_its_band(name, price, bat
     if name == "idle":
         end_low = end_high = soc
     state = mpc.State(battery, soc, end_low, end_high)
-    schedule = validate(mpc.POLICIES[name]()(state, forecast_of(price)), "schedule")
+    bands = {"q10": price - 9.0, "q90": price + 9.0}
+    schedule = validate(mpc.POLICIES[name]()(state, forecast_of(price).assign(**bands)), "schedule")
     power = schedule["battery_mw"].to_numpy()
     assert np.abs(power).max() <= battery.power_mw + 1e-6
     assert (power[np.isnan(price)] == 0).all()

@@ -91,7 +91,7 @@ def roll(
     market_tz = _market_tz(forecaster, market_tz)
     names = ["mean", *_quantile_names(quantiles)]
     known = fold(prices, market_tz, target=target)
-    kept = _kept(known, first_day, days)
+    kept = scored_rows(known, first_day, days)
     if not hasattr(forecaster, "new_aggregate"):
         forecaster = SktimeDays(forecaster, prices, market_tz, quantiles)
     rehearsal = forecaster.rehearsal(known[: kept[0]])
@@ -227,7 +227,7 @@ def _quantile_names(quantiles: Sequence[float]) -> list[str]:
     return names
 
 
-def _kept(known: Days, first_day: str, days: int) -> list[int]:
+def scored_rows(known: Days, first_day: str, days: int) -> list[int]:
     """Rows that can be scored: those that no gap touches, with some value of every input."""
     can_be_scored = known.is_whole & known.has_inputs
     kept = [row for row in _rows(known, first_day, days) if can_be_scored[row]]

@@ -5,6 +5,9 @@ from gridlab.mpc.battery import BatteryPlanner, Plan, plan_battery
 from gridlab.mpc.family import POLICIES
 from gridlab.mpc.policies import DayAhead, Idle, ModelPredictive, PerfectForesight, Threshold, ValueFunction
 from gridlab.mpc.programme import SOLVERS, Answer, Programme, Session
+from gridlab.mpc.robust import Robust, RobustPlan, plan_robust
+from gridlab.mpc.site import SitePlan, SitesPlan, plan_site, plan_sites
+from gridlab.mpc.stochastic import Stochastic, StochasticPlan, plan_stochastic
 from gridlab.mpc.value import (
     ExpectedValue,
     Segments,
@@ -31,10 +34,16 @@ __all__ = [
     "PlanningPolicy",
     "Policy",
     "Programme",
+    "Robust",
+    "RobustPlan",
     "Segments",
     "Session",
+    "SitePlan",
     "SiteState",
+    "SitesPlan",
     "State",
+    "Stochastic",
+    "StochasticPlan",
     "Threshold",
     "Value",
     "ValueFunction",
@@ -42,6 +51,10 @@ __all__ = [
     "act",
     "expected_value_of_energy",
     "plan_battery",
+    "plan_robust",
+    "plan_site",
+    "plan_sites",
+    "plan_stochastic",
     "terminal_segments",
     "value_of_energy",
 ]

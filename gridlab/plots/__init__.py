@@ -6,6 +6,13 @@ steps over market intervals, axes carry units and the time zone, and a colour, l
 every plot: see `COLORS` and `line_styles`. Matplotlib is loaded by the first plot, not by the import.
 """
 
+from gridlab.plots.control import (
+    plot_best_days,
+    plot_limit_worth,
+    plot_profit_sources,
+    plot_shadow_prices,
+    plot_site_schedule,
+)
 from gridlab.plots.evaluation import plot_calibration, plot_coverage_by_hour, plot_drift, plot_p_values
 from gridlab.plots.forecasts import plot_error_by_hour, plot_forecast_fan, plot_paths
 from gridlab.plots.prices import plot_daily_shape, plot_dispatch, plot_prices
@@ -15,6 +22,7 @@ from gridlab.plots.profits import (
     plot_daily_profit,
     plot_profit_distribution,
 )
+from gridlab.plots.scenarios import plot_autocorrelation, plot_distributions, plot_pit
 from gridlab.plots.style import COLORS, LINES, Line, line_styles
 
 __all__ = [
@@ -22,6 +30,8 @@ __all__ = [
     "LINES",
     "Line",
     "line_styles",
+    "plot_autocorrelation",
+    "plot_best_days",
     "plot_calibration",
     "plot_capture",
     "plot_coverage_by_hour",
@@ -29,11 +39,17 @@ __all__ = [
     "plot_daily_profit",
     "plot_daily_shape",
     "plot_dispatch",
+    "plot_distributions",
     "plot_drift",
     "plot_error_by_hour",
     "plot_forecast_fan",
+    "plot_limit_worth",
     "plot_p_values",
     "plot_paths",
+    "plot_pit",
     "plot_prices",
     "plot_profit_distribution",
+    "plot_profit_sources",
+    "plot_shadow_prices",
+    "plot_site_schedule",
 ]

@@ -133,9 +133,18 @@ def plot_error_by_hour(scores: pd.DataFrame, *, market_tz: str = "UTC", ax: Any 
     return ax
 
 
-def plot_paths(paths: ArrayLike, times: pd.DatetimeIndex, *, market_tz: str = "UTC", ax: Any = None) -> Any:
+def plot_paths(
+    paths: ArrayLike,
+    times: pd.DatetimeIndex,
+    observed: ArrayLike | None = None,
+    *,
+    market_tz: str = "UTC",
+    ax: Any = None,
+) -> Any:
     """
     Scenarios as a fan: the bands that hold half and nine tenths of the paths, the median, and the first twelve paths.
+
+    Where the price that came is given, it is drawn in black on top, and the subtitle counts how often it lay inside.
 
     Parameters
     ----------
@@ -143,6 +152,8 @@ def plot_paths(paths: ArrayLike, times: pd.DatetimeIndex, *, market_tz: str = "U
         Price paths, equally likely. [$/MWh]
     times : DatetimeIndex, shape (n_steps,)
         Starts of the intervals, with a `freq`.
+    observed : array_like, shape (n_steps,), optional
+        What happened; NaN where it is not known. [$/MWh]
     market_tz : str
         Time zone of the axis.
     ax : Axes, optional
@@ -155,7 +166,7 @@ def plot_paths(paths: ArrayLike, times: pd.DatetimeIndex, *, market_tz: str = "U
     Raises
     ------
     DataError
-        If `paths` has not one value for each time.
+        If `paths` or `observed` has not one value for each time.
 
     Examples
     --------
@@ -167,6 +178,8 @@ def plot_paths(paths: ArrayLike, times: pd.DatetimeIndex, *, market_tz: str = "U
     paths = np.asarray(paths, dtype=float)
     if paths.ndim != 2 or paths.shape[1] != len(times):
         raise DataError(f"paths must have the shape (n_paths, {len(times)} times), got {paths.shape}")
+    if observed is not None and np.shape(observed) != (len(times),):
+        raise DataError(f"observed must have a value for each of the {len(times)} times, got {np.shape(observed)}")
     q05, q25, median, q75, q95 = np.quantile(paths, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
     width, color = pd.Timedelta(hours=step_hours(times)), COLORS["forecast"]
     ax = axes_for(ax)
@@ -176,8 +189,14 @@ def plot_paths(paths: ArrayLike, times: pd.DatetimeIndex, *, market_tz: str = "U
     for i, path in enumerate(paths[:_SAMPLE_PATHS]):
         step(ax, times, path, width, color="#555555", linewidth=0.5, alpha=0.6, label="_" if i else "some paths")
     step(ax, times, median, width, color=color, linewidth=1.8, linestyle=(0, (4, 1.2)), label="median")
+    words = f"{len(paths):,} paths"
+    if observed is not None:
+        came = np.asarray(observed, dtype=float)
+        step(ax, times, came, width, color=COLORS["actual"], linewidth=1.4, zorder=3, label="actual price")
+        n_inside = np.count_nonzero((q05 <= came) & (came <= q95))
+        words += f"; {n_inside} of {np.count_nonzero(~np.isnan(came))} prices inside the 90 % band"
     label = date_axis(ax, times, market_tz)
-    dress(ax, label, "Price [$/MWh]", subtitle=f"{len(paths):,} paths")
+    dress(ax, label, "Price [$/MWh]", subtitle=words)
     ax.margins(x=0.005)
     return ax
 
