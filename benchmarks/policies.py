@@ -2,14 +2,15 @@
 The policies of a battery beside each other: the share of perfect foresight that each captures, by forecast.
 
     python benchmarks/policies.py prices.csv [more.csv ...] [--days 728] [--skip 0] [--models naive,lear]
-        [--hours 2,4] [--jobs 2] [--store folder]
+        [--hours 2,4] [--jobs 2] [--store folder] [--seen]
     python benchmarks/policies.py real_time.csv --planned-on day_ahead.csv [--hours 2,4]
 
 Each file of hourly prices is forecast over its last 728 days (less the last `--skip`), day by day; stored forecasts of
 others (`Forecasts_<name>*.csv` beside the file) are planned on as well. Every plan is made at midnight, settled on the
 prices that came, and the run ends with the energy that it began with; the battery has 1 MW, a round trip of 85 % and no
-wear. With `--planned-on` the prices of another file, such as a day-ahead market's, are the forecast. Prints the tables
-as Markdown; nothing is chosen here.
+wear. With `--planned-on` the prices of another file, such as a day-ahead market's, are the forecast; with `--seen`
+every interval is planned anew when its own price is known, and the rest of 24 hours is believed to come as the forecast
+of midnight has their time of day. Prints the tables as Markdown; nothing is chosen here.
 """
 
 import time
@@ -26,6 +27,7 @@ from gridlab.schema import quantiles_of
 
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 POLICIES = ("threshold", "day_ahead", "mpc", "stochastic", "robust", "value")
+SEEN = ("threshold", "mpc", "value")
 
 
 @click.command()
@@ -36,6 +38,7 @@ POLICIES = ("threshold", "day_ahead", "mpc", "stochastic", "robust", "value")
 @click.option("--models", default="naive,lear", help="Names in gridlab.forecast.MODELS, with commas.")
 @click.option("--hours", default="2,4", help="Hours of energy, with commas.")
 @click.option("--jobs", default=2, help="Processes for the forecasts.")
+@click.option("--seen", is_flag=True, help="Plan each interval when its price is known.")
 @click.option("--store", type=click.Path(path_type=Path), help="Folder that keeps forecasts as they are made.")
 def main(
     files: tuple[Path, ...],
@@ -45,6 +48,7 @@ def main(
     models: str,
     hours: str,
     jobs: int,
+    seen: bool,
     store: Path | None,
 ) -> None:
     """Play each policy on each forecast of each file."""
@@ -62,8 +66,11 @@ def main(
                 name: evaluate.roll(MODELS[name](), prices, quantiles=QUANTILES, **period) for name in models.split(",")
             }
             forecasts |= published(file, forecasts[models.split(",")[0]].index)
+        if seen:
+            forecasts = {name: seen_first(forecast, prices) for name, forecast in forecasts.items()}
         for size in map(float, hours.split(",")):
-            click.echo(f"\n### {file.stem}, 1 MW / {size:g} MWh\n\n{table(prices, forecasts, size)}")
+            played = table(prices, forecasts, size, SEEN if seen else POLICIES)
+            click.echo(f"\n### {file.stem}, 1 MW / {size:g} MWh\n\n{played}")
 
 
 def of_prices(plan: pd.DataFrame, prices: pd.DataFrame) -> pd.DataFrame:
@@ -72,6 +79,22 @@ def of_prices(plan: pd.DataFrame, prices: pd.DataFrame) -> pd.DataFrame:
     mean = mean.dropna()
     index = pd.MultiIndex.from_arrays([mean.index.normalize(), mean.index], names=["origin", "time"])
     return pd.DataFrame({"mean": mean.to_numpy()}, index=index)
+
+
+def seen_first(forecast: pd.DataFrame, prices: pd.DataFrame) -> pd.DataFrame:
+    """A forecast for each interval, whose first price is known and whose others have the last midnight's belief."""
+    steps = round(pd.Timedelta("1D") / prices.index.freq)
+    days = forecast.to_numpy().reshape(-1, steps, forecast.shape[1])
+    times = forecast.index.get_level_values("time")
+    lead = np.arange(steps)
+    step = np.arange(len(times))[:, np.newaxis] + lead
+    believed = days[np.arange(len(times))[:, np.newaxis] // steps, step % steps]
+    believed[:, 0] = prices["price"].reindex(times).to_numpy()[:, np.newaxis]
+    inside = step < len(times)
+    index = pd.MultiIndex.from_arrays(
+        [times[np.broadcast_to(step[:, :1], step.shape)[inside]], times[step[inside]]], names=["origin", "time"]
+    )
+    return pd.DataFrame(believed[inside], index=index, columns=forecast.columns)
 
 
 def published(file: Path, index: pd.MultiIndex) -> dict[str, pd.DataFrame]:
@@ -87,14 +110,14 @@ def published(file: Path, index: pd.MultiIndex) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def table(prices: pd.DataFrame, forecasts: dict[str, pd.DataFrame], hours: float) -> str:
+def table(prices: pd.DataFrame, forecasts: dict[str, pd.DataFrame], hours: float, policies: tuple[str, ...]) -> str:
     """Share of perfect foresight with its confidence interval, and profit, by policy and forecast."""
     battery = Battery(1.0, hours, 0.85**0.5, 0.85**0.5)
     first = next(iter(forecasts.values()))
     steps = round(pd.Timedelta("1D") / prices.index.freq)
     results, seconds = {}, {}
     for model, forecast in {"": first, **forecasts}.items():
-        for name in POLICIES if model else ("idle", "perfect_foresight"):
+        for name in policies if model else ("idle", "perfect_foresight"):
             policy = made(name, forecast, prices)
             if policy is not None:
                 began = time.process_time()

@@ -1,9 +1,15 @@
 """What a site owns: frozen records, units in the names, refused on entry when a value cannot be."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gridlab.errors import DataError
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -403,6 +409,33 @@ class Site:
     def products(self) -> tuple[str, ...]:
         """The columns of prices that pay for what the machines make, each once."""
         return tuple(dict.fromkeys(machine.product for machine in self.machines))
+
+
+@dataclass(frozen=True)
+class SiteState:
+    """
+    What a site's next plan must know of the intervals before it.
+
+    Parameters
+    ----------
+    peak_mw : float
+        Greatest power drawn so far in the calendar month of the plan's first interval. [MW]
+    room_c : float, optional
+        Temperature of the room; the middle of its limits when omitted. [degC]
+    running : mapping of str to float
+        Machines of each type that ran in the interval before; none where a name is missing.
+    started : mapping of str to ndarray
+        Machines of each type started in each of the intervals before, the latest last; for the least run.
+    served, demanded : mapping of str to float
+        Machine-hours served and demanded so far in the market day of the plan's first interval. [h]
+    """
+
+    peak_mw: float = 0.0
+    room_c: float | None = None
+    running: Mapping[str, float] = field(default_factory=dict)
+    started: Mapping[str, Floats] = field(default_factory=dict)
+    served: Mapping[str, float] = field(default_factory=dict)
+    demanded: Mapping[str, float] = field(default_factory=dict)
 
 
 _TAKEN = ("battery", "cooling", "grid", "loss", "price", "room", "site", "soc")  # taken in tables

@@ -233,3 +233,29 @@ def test_mpc_carries_energy_to_a_morning_peak_that_it_has_seen_before():
 def test_mpc_rests_when_nothing_is_known():
     state = mpc.State(Battery(1, 2), 0.5, 0.5, 0.5)
     assert (mpc.ModelPredictive()(state, forecast_of([np.nan] * 3))["battery_mw"] == 0).all()
+
+
+def test_where_binaries_take_too_long_the_dynamic_programme_answers_and_says_so(monkeypatch):
+    price, battery = np.r_[np.full(6, -20.0), 30.0, 5.0], Battery(1, 2, 0.9, 0.9, degradation_cost=1.0)
+    exact = plan(price, battery, terminal_value=12.0)
+    monkeypatch.setattr("gridlab.mpc.programme._certified", lambda *_: False)
+    planner = mpc.BatteryPlanner(battery, 1.0)
+    data = planner._data(price, 0.0, (0.0, 2.0), mpc.Segments.flat(battery, 12.0), 0.0)
+    data |= {"two_way_limit": np.zeros(8), "greatest_limit": 1.0}
+    answer = planner._session(data, np.ones(8, dtype=bool)).solve(data)
+    net = answer.values["discharge"] - answer.values["charge"]
+    stored = np.cumsum(-np.where(net < 0, net * 0.9, net / 0.9))
+    earned = price @ net - np.maximum(net, 0).sum() + 12.0 * stored[-1]
+    assert answer.solver == "HEURISTIC"
+    assert exact.solver == "HIGHS"
+    assert exact.objective - 0.05 <= earned <= exact.objective + 1e-6
+    assert stored.min() >= -1e-9
+    assert stored.max() <= 2 + 1e-9
+
+
+def test_a_market_that_closes_stops_a_battery_whatever_its_ramp():
+    battery = Battery(1, 4, 1, 1, ramp_mw_per_hour=0.2)
+    found = mpc.plan_battery(
+        [np.nan, 50.0], battery, soc_mwh=2, step_hours=1, end_low_mwh=0, end_high_mwh=4, power_mw=1.0
+    )
+    assert found.power_mw.tolist() == pytest.approx([0.0, 0.2])

@@ -135,8 +135,7 @@ def _least_mwh(site: Site) -> float:
     """Least energy with which a site can begin: what its regulation holds in reserve is stored. [MWh]"""
     if site.battery is None:
         return 0.0
-    reserve = site.regulation.award_mw * site.regulation.reserve_hours if site.regulation is not None else 0.0
-    return site.battery.soc_low_mwh + reserve / site.battery.eta_discharge
+    return site.battery.soc_low_mwh + (site.regulation.reserve_mwh(site.battery)[0] if site.regulation else 0.0)
 
 
 def _result(

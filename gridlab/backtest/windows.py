@@ -47,14 +47,14 @@ class Agenda(NamedTuple):
     columns: dict[str, Floats]
 
     def windows(self, market_tz: str = "UTC") -> Iterator[tuple[Span, Window]]:
-        """Each plan with what it sees, NaN where the market is closed."""
+        """Each plan with what it sees; the mean is NaN where the market is closed."""
         times, hours = pd.DatetimeIndex(self.period.index), step_hours(self.period.index)
         closed = self.period["price"].isna().to_numpy()
         for span in self.spans:
             seen = {name: self._seen(values, span) for name, values in self.columns.items()}
             shut = closed[span.start : span.stop]
             if shut.any():
-                seen = {name: np.where(shut, np.nan, values) for name, values in seen.items()}
+                seen["mean"] = np.where(shut, np.nan, seen["mean"])
             yield span, Window(times[span.start : span.stop], hours, seen, market_tz)
 
     def _seen(self, values: Floats, span: Span) -> Floats:
@@ -105,7 +105,7 @@ def agenda(policy: Policy, prices: pd.DataFrame, forecast: pd.DataFrame | None, 
     reached = np.zeros(len(period), dtype=bool)
     for span, window in planned.windows():
         reached[span.start : min(span.stop, span.until)] = ~np.isnan(window.mean[: span.until - span.start])
-    period = period.mask(np.broadcast_to(~reached[:, np.newaxis], period.shape))
+    period = period.assign(price=period["price"].where(reached))
     return planned._replace(period=period) if policy.sees == "forecast" else _at_once(policy, period)
 
 

@@ -2,6 +2,6 @@
 
 from gridlab.ledger.accounts import CAUSES, SITE_CAUSES, carry, owner, profit, statement
 from gridlab.ledger.battery import post
-from gridlab.site_ledger import post_site
+from gridlab.ledger.site import post_site
 
 __all__ = ["CAUSES", "SITE_CAUSES", "carry", "owner", "post", "post_site", "profit", "statement"]

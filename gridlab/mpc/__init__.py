@@ -1,6 +1,7 @@
 """Plans: the programmes of a battery and a site, and the policies that turn a state and a forecast into a schedule."""
 
-from gridlab.mpc.base import Decision, Planner, PlanningPolicy, Policy, SiteState, State, Window
+from gridlab.assets import SiteState
+from gridlab.mpc.base import Decision, Planner, PlanningPolicy, Policy, State, Window
 from gridlab.mpc.battery import BatteryPlanner, Plan, plan_battery
 from gridlab.mpc.family import POLICIES
 from gridlab.mpc.policies import DayAhead, Idle, ModelPredictive, PerfectForesight, Threshold, ValueFunction

@@ -15,39 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlab.assets import Battery, Site
+from gridlab.assets import Battery, Site, SiteState
 from gridlab.errors import DataError
 from gridlab.schema import step_hours
 
 Floats = NDArray[np.float64]
 Sees = Literal["nothing", "forecast", "prices"]
-
-
-@dataclass(frozen=True)
-class SiteState:
-    """
-    What a site's next plan must know of the intervals before it.
-
-    Parameters
-    ----------
-    peak_mw : float
-        Greatest power drawn so far in the calendar month of the plan's first interval. [MW]
-    room_c : float, optional
-        Temperature of the room; the middle of its limits when omitted. [degC]
-    running : mapping of str to float
-        Machines of each type that ran in the interval before; none where a name is missing.
-    started : mapping of str to ndarray
-        Machines of each type started in each of the intervals before, the latest last; for the least run.
-    served, demanded : mapping of str to float
-        Machine-hours served and demanded so far in the market day of the plan's first interval. [h]
-    """
-
-    peak_mw: float = 0.0
-    room_c: float | None = None
-    running: Mapping[str, float] = field(default_factory=dict)
-    started: Mapping[str, Floats] = field(default_factory=dict)
-    served: Mapping[str, float] = field(default_factory=dict)
-    demanded: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

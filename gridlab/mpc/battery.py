@@ -2,7 +2,8 @@
 One battery that takes the price as given: the linear programme behind every plan.
 
 It is linear while prices are positive. Where a price is negative and the optimum would charge and discharge at once, to
-burn energy, binaries are added for the intervals concerned until no interval does both.
+burn energy, binaries are added for the intervals concerned until no interval does both. Where they take too long, as
+in hours of the same negative price, the dynamic programme answers, to its grid.
 """
 
 from collections.abc import Mapping
@@ -17,11 +18,14 @@ from gridlab.assets import Battery
 from gridlab.errors import DataError, PlanError
 from gridlab.mpc.programme import Answer, Programme, Session
 from gridlab.mpc.segments import Segments
+from gridlab.mpc.value import value_of_energy
 from gridlab.storage import bands_ahead, reach, stored_after, towards
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+_MOST_NODES = 500  # of a search for binaries: many equal negative prices have many equal plans
+_STATES = 401  # of the dynamic programme that answers where binaries take too long
 _ENERGY_TOLERANCE = 1e-7  # MWh that is as good as nothing, an order above HiGHS's own feasibility tolerance
 
 
@@ -153,6 +157,7 @@ class BatteryPlanner:
     def __init__(self, battery: Battery, step_hours: float) -> None:
         self.battery = battery
         self.step_hours = step_hours
+        self._ramp_mw = min(battery.ramp_mw_per_hour * step_hours, 2 * battery.power_mw)
         self._sessions: dict[tuple[int, int, bool], Session] = {}
 
     def plan(
@@ -167,9 +172,11 @@ class BatteryPlanner:
         hours, stored = self.step_hours, stored_after(net, data["start"], self.battery, self.step_hours)
         soc = np.minimum(np.maximum(stored, 0.0), self.battery.soc_high_mwh - self.battery.soc_low_mwh)
         soc += self.battery.soc_low_mwh
-        return Plan(
-            charge / hours, discharge / hours, soc, answer.objective + float(terminal.base), answer.solver, answer
-        )
+        objective = answer.objective + float(terminal.base)
+        if answer.solver == "HEURISTIC":
+            wear = self.battery.degradation_cost * discharge.sum()
+            objective = float(data["price"] @ net - wear + terminal.worth(stored[-1]))
+        return Plan(charge / hours, discharge / hours, soc, objective, answer.solver, answer)
 
     def _data(
         self, price: Floats, soc_mwh: float, end_band: tuple[float, float], terminal: Segments, power_mw: float
@@ -196,7 +203,7 @@ class BatteryPlanner:
             "room": room,
             "end_width": terminal.width_mwh,
             "end_slope": terminal.slope,
-            "ramp": min(battery.ramp_mw_per_hour * hours, 2 * battery.power_mw) * hours,
+            "ramp": np.where(closed, 2 * battery.power_mw, self._ramp_mw) * hours,  # a market that closes stops it
             "net_before": power_mw * hours,
         }
 
@@ -244,15 +251,34 @@ class BatteryPlanner:
         """The session of programmes of one size; it hot-starts from its last answer."""
         key = (len(one_way), len(data["end_width"]), bool(one_way.any()))
         if key not in self._sessions:
-            ramps = self.battery.ramp_mw_per_hour * self.step_hours < 2 * self.battery.power_mw
-            self._sessions[key] = Session(programme(*key, ramps), heuristic=self._rest)
+            ramps = self._ramp_mw < 2 * self.battery.power_mw
+            whole = {"heuristic": self._on_a_grid, "most_nodes": _MOST_NODES}
+            self._sessions[key] = Session(programme(*key, ramps), **whole if key[2] else {"heuristic": self._rest})
         return self._sessions[key]
 
     def _rest(self, data: Mapping[str, Any]) -> dict[str, Floats]:
         """Rest until the end band asks for energy in or out, and then move as late as can be."""
-        low, high = bands_ahead(data["limit"], data["floor"][-1], data["room"][-1], self.battery, self.step_hours)
-        wish, before = np.zeros(len(low)), data["net_before"]
-        net = towards(wish, data["limit"], data["start"], low, high, self.battery, self.step_hours, before)
+        return self._towards(np.zeros(len(data["limit"])), data)
+
+    def _on_a_grid(self, data: Mapping[str, Any]) -> dict[str, Floats]:
+        """The plan of the dynamic programme, for when the binaries take too long; a ramp it does not know."""
+        battery, hours = self.battery, self.step_hours
+        if self._ramp_mw < 2 * battery.power_mw:
+            return self._rest(data)
+        price = np.where(data["limit"] > 0, data["price"], np.nan)
+        stored = np.linspace(0.0, battery.soc_high_mwh - battery.soc_low_mwh, _STATES)
+        segments = Segments(data["end_width"], data["end_slope"], np.zeros(()))
+        missed = np.maximum(data["floor"][-1] - stored, 0.0) + np.maximum(stored - data["room"][-1], 0.0)
+        steep = 10 * (1 + np.abs(data["price"]).max()) / battery.eta_round_trip
+        worth = np.array([segments.worth(energy) for energy in stored]) - steep * missed
+        value = value_of_energy(price, battery, step_hours=hours, n_states=_STATES, terminal=worth)
+        return self._towards(value.follow(battery.soc_low_mwh + data["start"])[0] * hours, data)
+
+    def _towards(self, wish: Floats, data: Mapping[str, Any]) -> dict[str, Floats]:
+        """The moves nearest to a wish that end in the band."""
+        limit, ends = data["limit"], (data["floor"][-1], data["room"][-1])
+        low, high = bands_ahead(limit, *ends, self.battery, self.step_hours)
+        net = towards(wish, limit, data["start"], low, high, self.battery, self.step_hours, data["net_before"])
         return {"charge": np.maximum(-net, 0.0), "discharge": np.maximum(net, 0.0)}
 
 
@@ -282,7 +308,7 @@ def programme(n_steps: int, n_segments: int, binaries: bool, ramps: bool) -> Pro
     }
     signs = [charge >= 0, discharge >= 0, end >= 0, end <= p["end_width"], cp.sum(end) == stored[-1]]
     if ramps:
-        p |= {"ramp": cp.Parameter(), "net_before": cp.Parameter()}
+        p |= {"ramp": cp.Parameter(n_steps), "net_before": cp.Parameter()}
         net = discharge - charge
         change = net - cp.hstack([p["net_before"], net[:-1]])
         limits |= {"ramp up": change <= p["ramp"], "ramp down": -change <= p["ramp"]}

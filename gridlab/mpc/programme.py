@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Heuristic = Callable[[Mapping[str, Any]], Mapping[str, Floats]]
 
 SOLVERS = ("HIGHS", "HIGHS_COLD", "CLARABEL", "SCS", "HEURISTIC")
-"""Who may have answered, in the order in which they are asked; whole numbers only the first two can answer."""
+"""Who may have answered, in the order in which they are asked; whole numbers only the first and the last can answer."""
 
 TOLERANCE = 1e-6
 """Greatest residual and relative gap of an answer that counts."""
@@ -124,14 +124,19 @@ class Session:
         What is solved.
     heuristic : callable, optional
         The parameters' values to feasible values of the variables, for when no solver answers.
+    most_nodes : int, optional
+        Nodes after which a search for whole numbers is given up, and the heuristic asked.
 
     Notes
     -----
     `counts` says how often each solver answered, and `refuted` how many answers failed their certificate.
     """
 
-    def __init__(self, programme: Programme, *, heuristic: Heuristic | None = None) -> None:
+    def __init__(
+        self, programme: Programme, *, heuristic: Heuristic | None = None, most_nodes: int | None = None
+    ) -> None:
         self.programme = programme
+        self._most_nodes = most_nodes
         self.counts: Counter[str] = Counter()
         self._heuristic = heuristic
         self._highs: Any = None
@@ -160,7 +165,7 @@ class Session:
         form = self.programme.canonical
         answer = None if form is None else self._by_highs(form, data)
         if answer is None:
-            answer = self._by_others(data, cones_only=form is None)
+            answer = self._by_others(data, form)
         self.counts[answer.solver] += 1
         return answer
 
@@ -169,7 +174,7 @@ class Session:
         lp = form.data(form.vector(data))
         self._load(form, lp)
         for solver in SOLVERS[:2]:
-            point = self._run(form, lp, believed=solver == "HIGHS_COLD")
+            point = self._run(form, lp, believed=solver == "HIGHS_COLD" or form.integer.size > 0)
             if point is not None:
                 values = {name: point.x[form.variables[v.id]] for name, v in self.programme.variables.items()}
                 values = {name: _shaped(value, self.programme.variables[name]) for name, value in values.items()}
@@ -177,14 +182,20 @@ class Session:
                 return Answer(values, -float(lp.cost @ point.x) - lp.offset, solver, price)
             self.counts["refuted"] += 1
             self._highs.clearSolver()
+            if form.integer.size:
+                break
         return None
 
     def _load(self, form: Canonical, lp: Data) -> None:
-        """Bring the model up to date; a new matrix is a new model."""
+        """Bring the model up to date; a new matrix is a new model that begins with the basis of the old one."""
         if self._coefficients is None or not (
             form.fixed_coefficients or np.array_equal(self._coefficients, lp.coefficients)
         ):
-            self._highs, self._coefficients = _model(form, lp), lp.coefficients
+            before, self._highs, self._coefficients = self._highs, _model(form, lp), lp.coefficients
+            if self._most_nodes is not None:
+                self._highs.setOptionValue("mip_max_nodes", self._most_nodes)
+            if before is not None and not form.integer.size:
+                self._highs.setBasis(before.getBasis())
             return
         columns, rows = form.column_numbers, form.row_numbers
         self._highs.changeColsCost(len(columns), columns, lp.cost)
@@ -211,15 +222,17 @@ class Session:
         gap = self._highs.getInfo().mip_gap if form.integer.size else None
         return point if _certified(form, lp, point, gap) else None
 
-    def _by_others(self, data: Mapping[str, ArrayLike], *, cones_only: bool) -> Answer:
+    def _by_others(self, data: Mapping[str, ArrayLike], form: Canonical | None) -> Answer:
         """The answer of the conic solvers by cvxpy, or of the heuristic. A cone's own solver is SCS."""
         said = []
-        for solver in ("SCS", "CLARABEL") if cones_only else ("CLARABEL", "SCS"):
+        conic = ("SCS", "CLARABEL") if form is None else ("CLARABEL", "SCS")
+        for solver in () if form is not None and form.integer.size else conic:
             answer, why = _asked_by_cvxpy(self.programme, data, solver)
             if answer is not None:
                 return answer
             said.append(f"{solver}: {why}")
         if self._heuristic is None:
+            said = said or ["HIGHS found no whole numbers"]
             raise PlanError(f"no solver found the optimum ({'; '.join(said)}): check the size of the numbers")
         values = self._heuristic(data)
         return Answer(values, float("nan"), "HEURISTIC", lambda: {})

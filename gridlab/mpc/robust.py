@@ -455,7 +455,7 @@ def _programme(shape: _Shape) -> Programme:
     signs = [charge >= 0, discharge >= 0, end >= 0, end <= p["end_width"], cp.sum(end) == stored[-1]]
     protection, worst = _protection(shape, p, limits, charge, discharge)
     if shape.ramps:
-        p |= {"ramp": cp.Parameter(), "net_before": cp.Parameter()}
+        p |= {"ramp": cp.Parameter(shape.n_steps), "net_before": cp.Parameter()}
         net = discharge - charge
         change = net - cp.hstack([p["net_before"], net[:-1]])
         limits |= {"ramp up": change <= p["ramp"], "ramp down": -change <= p["ramp"]}

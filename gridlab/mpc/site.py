@@ -26,6 +26,8 @@ from gridlab.mpc.site_programme import Shape, site_programme
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+_HELD = ("two_way", "any_order")  # parameters that are zero where nothing may be wasted
+
 Terminal = float | Segments | Callable[[Window, Battery], Segments]
 
 
@@ -146,8 +148,8 @@ def plan_site(
     >>> plan.shadow_prices["grid import"].tolist()  # a machine earns 40 $/MWh
     [20.0, 0.0, 10.0]
     """
-    window = window_of(forecast)
-    return SitePlanner({"": _site_of(state)}, window.step_hours, terminal, market_tz, prorate_demand, strict).plan(
+    window = window_of(forecast)._replace(market_tz=market_tz)
+    return SitePlanner({"": _site_of(state)}, window.step_hours, terminal, prorate_demand, strict).plan(
         {"": state}, window
     )[""]
 
@@ -201,14 +203,14 @@ def plan_sites(
     >>> both.budget_price.tolist()
     [20.0, 0.0]
     """
-    window, budget = window_of(forecast), np.asarray(budget_mw, dtype=float)
+    window, budget = window_of(forecast)._replace(market_tz=market_tz), np.asarray(budget_mw, dtype=float)
     if not states:
         raise DataError("there are no sites: give at least one state")
     if not (np.isfinite(budget).all() and (budget >= 0).all()):
         raise DataError(f"budget_mw must be finite and at least 0 MW, got {budget.tolist()}")
     sites = {f"{name}_": _site_of(state) for name, state in states.items()}
     by_prefix = {f"{name}_": state for name, state in states.items()}
-    planner = SitePlanner(sites, window.step_hours, terminal, market_tz, prorate_demand, strict, shares_budget=True)
+    planner = SitePlanner(sites, window.step_hours, terminal, prorate_demand, strict, shares_budget=True)
     plans = planner.plan(by_prefix, window, np.broadcast_to(budget, len(window.times)))
     first = next(iter(plans.values()))
     return SitesPlan(
@@ -224,7 +226,6 @@ def site_planner(
     step_hours: float,
     *,
     terminal: Terminal = 0.0,
-    market_tz: str = "UTC",
     prorate_demand: bool = True,
     strict: bool = False,
 ) -> Planner:
@@ -234,7 +235,7 @@ def site_planner(
     In a run, what an earlier interval failed to serve can make a service level impossible, and the run has to go on:
     without `strict` the plan then serves as much as can be.
     """
-    planner = SitePlanner({"": site}, step_hours, terminal, market_tz, prorate_demand, strict)
+    planner = SitePlanner({"": site}, step_hours, terminal, prorate_demand, strict)
 
     def plan(state: State, window: Window) -> Decision:
         found = planner.plan({"": state}, window)[""]
@@ -256,7 +257,6 @@ class SitePlanner:
     sites: Mapping[str, Site]
     step_hours: float
     terminal: Terminal = 0.0
-    market_tz: str = "UTC"
     prorate_demand: bool = False
     strict: bool = True
     shares_budget: bool = False
@@ -264,7 +264,7 @@ class SitePlanner:
 
     def plan(self, states: Mapping[str, State], window: Window, budget_mw: Floats | None = None) -> dict[str, SitePlan]:
         """The plans of the sites, by the prefix of their names."""
-        days = calendar(window.times, self.step_hours, self.market_tz)
+        days = calendar(window.times, self.step_hours, window.market_tz)
         tasks = {prefix: self._task(prefix, site, states[prefix], window, days) for prefix, site in self.sites.items()}
         data = {prefix + name: value for prefix, task in tasks.items() for name, value in task.data.items()}
         data |= {"price": next(iter(tasks.values())).known.price, "days": days.rows}
@@ -335,8 +335,15 @@ class SitePlanner:
         """What would have to give way, in words; None where nothing has to."""
         if missed is None:  # it is not the service that cannot be met: that may be missed
             data = data | {name: np.zeros_like(value) for name, value in data.items() if name.endswith(" required")}
-        elastic = self._session(shape._replace(elastic=True, burns=False)).solve(data)
-        return refusal(tasks, elastic, self.step_hours, missed or {})
+        refused = refusal(tasks, self._elastic(shape, data, burns=False), self.step_hours, missed or {})
+        if refused is None and missed is None:  # it may be that only waste would be feasible
+            held = {name: np.zeros_like(value) for name, value in data.items() if name.endswith(_HELD)}
+            refused = refusal(tasks, self._elastic(shape, data | held, burns=True), self.step_hours, {})
+        return refused
+
+    def _elastic(self, shape: Shape, data: dict[str, Any], *, burns: bool) -> Answer:
+        """The least by which limits must give way."""
+        return self._session(shape._replace(elastic=True, burns=burns)).solve(data)
 
     def _session(self, shape: Shape) -> Session:
         if shape not in self.sessions:

@@ -206,7 +206,7 @@ def site_data(
             data[f"{machine.name} service price"] = machine.power_mw * _last_resort(site, known, step_hours)
     if site.cooling is not None:
         powers = (machine.power_mw * data[f"{machine.name}_most"] for machine in site.machines)
-        heat = step_hours * sum(powers, np.zeros(len(known.price)))
+        heat = np.asarray(step_hours * sum(powers, np.zeros(len(known.price))), dtype=float)
         data |= _cooling_data(site, site.cooling, state, known, heat, step_hours)
     if site.demand_charge > 0:
         share = days.month_share if prorate_demand else np.ones(days.n_months)
@@ -289,10 +289,12 @@ def _machine_data(
     before = min(float(state.site.running.get(name, 0.0)), float(machine.count))
     recent = _recent(np.asarray(state.site.started.get(name, ()), dtype=float), runs, n_steps)
     most = np.minimum(np.ceil(known.demand[name] - 1e-9) if machine.integer else known.demand[name], machine.count)
-    most = np.where(known.is_open, np.maximum(most, np.minimum(recent, before)), 0.0)
-    recent = np.where(_after_closed(known.is_open, runs), -float(machine.count * runs), np.minimum(recent, most))
-    greatest = machine.greatest_mw
-    ramp = np.where(known.is_open, min(machine.ramp_mw_per_hour * hours, greatest), greatest)
+    most = np.where(known.is_open, most, 0.0)
+    held = np.minimum.accumulate(np.minimum(np.minimum(recent, before), most))  # what is not wanted may stop
+    recent = np.where(_after_closed(known.is_open, runs), -float(machine.count * runs), held)
+    change = min(machine.ramp_mw_per_hour * hours, machine.greatest_mw)
+    change = machine.power_mw * np.floor(change / machine.power_mw + 1e-9) if machine.integer else change
+    ramp = np.where(known.is_open, change, machine.greatest_mw)
     down = ramp.copy()
     too_many = machine.power_mw * (before - most) - ramp * np.arange(n_steps)  # for the ramp, should demand fall
     down[0] = max(ramp[0], too_many.max())

@@ -188,7 +188,7 @@ class Stochastic(PlanningPolicy):
     `ModelPredictive` says that it is worth on that scenario's path.
 
     Where the whole plan is committed and risk has no weight, scenarios matter by their mean and by the worth of what
-    is left: with a `terminal_value` the plan is that of point MPC on their mean.
+    is left: with a `terminal_value` the plan is that of point MPC on their mean, which is the forecast's if `centred`.
 
     Parameters
     ----------
@@ -205,6 +205,14 @@ class Stochastic(PlanningPolicy):
         After them all prices are known, so that a plan that commits few hours hopes for more than it will get. [h]
     terminal_value : float, optional
         As in `ModelPredictive`. [$/MWh]
+    centred : bool
+        Whether the scenarios are shifted, interval by interval, so that their mean is the forecast's [1]_. The mean of
+        a few draws misses it by more than many a trade is worth.
+
+    References
+    ----------
+    .. [1] K. Hoyland and S. W. Wallace, "Generating scenario trees for multistage decision problems," Management
+       Science 47(2), 2001, doi:10.1287/mnsc.47.2.295.9834: scenarios that have the moments they should.
 
     Examples
     --------
@@ -224,6 +232,7 @@ class Stochastic(PlanningPolicy):
     level: float = 0.95
     commit_hours: float | None = None
     terminal_value: float | None = None
+    centred: bool = True
 
     def __post_init__(self) -> None:
         _Aim(self.risk_weight, self.level)
@@ -255,7 +264,8 @@ class Stochastic(PlanningPolicy):
             raise DataError(
                 f"scenarios gave paths of shape {paths.shape} for {len(window.mean)} intervals: one column each"
             )
-        return checked_scenarios(np.where(np.isnan(window.mean), np.nan, paths), weights)
+        paths, weights = checked_scenarios(np.where(np.isnan(window.mean), np.nan, paths), weights)
+        return paths + (window.mean - weights @ paths if self.centred else 0.0), weights
 
     def _n_committed(self, n_steps: int, step_hours: float) -> int:
         """Intervals that begin within the hours committed."""
@@ -396,7 +406,7 @@ class _TreePlanner:
     ) -> dict[str, Any]:
         """The programme's parameters by name."""
         data = self.one_path._data(weights @ paths, soc_mwh, end_band, terminal, power_mw)
-        data |= {name: data[name][tree.step] for name in ("limit", "floor", "room")}
+        data |= {name: data[name][tree.step] for name in ("limit", "floor", "room", "ramp")}
         data["least_price"] = np.full(len(tree.step), np.inf)
         np.minimum.at(data["least_price"], tree.nodes, np.nan_to_num(paths))
         data |= {"price": np.nan_to_num(paths), "end_width": terminal.width_mwh, "end_slope": terminal.slope}
@@ -414,7 +424,7 @@ class _TreePlanner:
         while True:
             answer = self._session(data, tree, one_way).solve(data)
             burnt = np.minimum(answer.values["charge"], answer.values["discharge"])
-            both = burnt * (data["per_discharge"] - data["eta_charge"] * data["kept"]) > _ENERGY_TOLERANCE
+            both = burnt * (data["per_discharge"] - data["eta_charge"]) > _ENERGY_TOLERANCE
             if not (both & ~one_way).any():
                 return answer
             one_way |= runs_that_hold(both, data["least_price"] <= 0)
@@ -439,7 +449,7 @@ class _TreePlanner:
 
     def _rest(self, tree: _Tree, data: Mapping[str, Any]) -> dict[str, Floats]:
         """The same in every scenario: rest until the end band asks for energy in or out."""
-        first = {name: data[name][tree.nodes[0]] for name in ("limit", "floor", "room")}
+        first = {name: data[name][tree.nodes[0]] for name in ("limit", "floor", "room", "ramp")}
         found = self.one_path._rest({**data, **first})
         return {name: value[tree.step] for name, value in found.items()}
 
@@ -489,7 +499,7 @@ def _programme(shape: _Shape) -> Programme:
         objective -= p["risk_weight"] * value_at_risk + p["tail"] @ excess
         signs += [excess >= -profit - value_at_risk, excess >= 0]
     if shape.ramps:
-        p |= {"ramp": cp.Parameter(), "net_before": cp.Parameter()}
+        p |= {"ramp": cp.Parameter(n_nodes), "net_before": cp.Parameter()}
         change = net - p["net_before"] * is_first - from_before @ net
         limits |= {"ramp up": change <= p["ramp"], "ramp down": -change <= p["ramp"]}
     if shape.binaries:

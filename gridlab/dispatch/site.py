@@ -14,10 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlab.assets import Cooling, Machine, Site
+from gridlab.assets import Cooling, Machine, Site, SiteState
 from gridlab.days import market_dates
 from gridlab.errors import DataError
-from gridlab.mpc.base import SiteState
 from gridlab.storage import execute
 
 Floats = NDArray[np.float64]
@@ -274,7 +273,7 @@ def _within_grid(net: float, heat: float, cooling: float, most: tuple[float, flo
         net = min(0.0, heat + cooling - most[0])
     if heat + cooling - net > _passable(most[0]):
         cooling = 0.0
-    if net - heat - cooling > _passable(most[1]):
+    if net > 0 and net - heat - cooling > _passable(most[1]):
         net = max(0.0, most[1] + heat + cooling)
     return net, cooling
 

@@ -1,23 +1,21 @@
 """The ledger of a site: what its meters and machines earned and cost, every amount twice."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlab.assets import Machine, Site
+from gridlab.assets import Battery, Machine, Regulation, Site, SiteState
 from gridlab.days import market_dates
 from gridlab.errors import DataError
-from gridlab.mpc.base import SiteState
-from gridlab.schema import TABLES, step_hours
+from gridlab.ledger.entries import postings, with_mirror
+from gridlab.schema import step_hours
 
 Floats = NDArray[np.float64]
 
-SITE_CAUSES = ("energy", "output", "wear", "starts", "regulation", "demand")
-"""Causes of a site's entries."""
-
 _ROUNDING = 1e-9  # machines by which a count may change by rounding
+_AWARD_ROUNDING = 1e-5  # MW and MWh by which an award may be missed by rounding
 
 
 def post_site(
@@ -28,7 +26,8 @@ def post_site(
 
     Energy at the meter is settled between `site` and `market` at the price; what the machines make is paid for by the
     product's account; energy that the battery delivers is charged by `wear`, starts and stops by `starts`, and the
-    regulation is paid for by `regulation` wherever there is a price. At the last time of each calendar month `demand`
+    regulation is paid for by `regulation` where there is a price and the battery has the power, energy and room that it
+    promised. At the last time of each calendar month `demand`
     charges the greatest power drawn in it, as far as it is above that of before.
 
     Parameters
@@ -76,11 +75,12 @@ def post_site(
     if site.battery is not None:
         worn = hours * np.maximum(done["battery_mw"].to_numpy(float), 0.0)
         parts.append(_postings(times, "wear", -site.battery.degradation_cost * worn, worn, "wear"))
-    if site.regulation is not None:
-        paid = site.regulation.price * site.regulation.award_mw * hours * ~np.isnan(price)
+    if site.regulation is not None and site.battery is not None:
+        kept = _keeps_award(site.regulation, site.battery, done) & ~np.isnan(price)
+        paid = np.where(kept, site.regulation.price * site.regulation.award_mw * hours, 0.0)
         parts.append(_postings(times, "regulation", paid, np.zeros(len(times)), "regulation"))
     parts.append(_demand(site, grid / hours, times, state, market_tz))
-    return _with_mirror(pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True))
+    return with_mirror(pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True))
 
 
 def _of_machine(
@@ -95,6 +95,17 @@ def _of_machine(
     change = np.where(np.abs(change) > _ROUNDING, change, 0.0)
     cost = machine.start_cost * np.maximum(change, 0.0) + machine.stop_cost * np.maximum(-change, 0.0)
     yield _postings(times, "starts", -cost, np.zeros(len(times)), "starts")
+
+
+def _keeps_award(regulation: Regulation, battery: Battery, done: pd.DataFrame) -> NDArray[np.bool_]:
+    """Where the battery has the power and, at either end of the interval, the energy and room that it promised."""
+    low, high = regulation.reserve_mwh(battery)
+    soc = done["soc_mwh"].to_numpy(float)
+    enough = (soc >= battery.soc_low_mwh + low - _AWARD_ROUNDING) & (
+        soc <= battery.soc_high_mwh - high + _AWARD_ROUNDING
+    )
+    free = battery.power_mw - np.abs(done["battery_mw"].to_numpy(float)) >= regulation.award_mw - _AWARD_ROUNDING
+    return np.asarray(free & enough & np.concatenate([enough[:1], enough[:-1]]))
 
 
 def _demand(site: Site, grid_mw: Floats, times: pd.DatetimeIndex, state: SiteState, market_tz: str) -> pd.DataFrame:
@@ -122,16 +133,4 @@ def _priced(prices: pd.DataFrame, column: str, times: pd.DatetimeIndex, needed: 
 def _postings(times: pd.DatetimeIndex, counter: str, amount: Floats, energy: Floats, cause: str) -> pd.DataFrame:
     """Entries of the account `site` where there is an amount or energy."""
     some = (amount != 0) | (energy != 0)
-    table = pd.DataFrame({"time": times[some], "amount": amount[some], "energy_mwh": energy[some]})
-    text: Mapping[str, str] = {"account": "site", "counter_account": counter, "cause": cause}
-    return table.assign(**{name: pd.Series(word, index=table.index, dtype="str") for name, word in text.items()})
-
-
-def _with_mirror(one: pd.DataFrame) -> pd.DataFrame:
-    mirror = one.assign(
-        account=one["counter_account"],
-        counter_account=one["account"],
-        amount=-one["amount"],
-        energy_mwh=-one["energy_mwh"],
-    )
-    return pd.concat([one, mirror], ignore_index=True)[list(TABLES["entries"].columns)]
+    return postings(times[some], "site", counter, amount[some], energy[some], cause)
