@@ -24,6 +24,8 @@ def daily_profit(results: Mapping[str, Result], *, market_tz: str = "UTC") -> pd
     """
     Profit of each strategy by market day, from the ledger: cash, wear, and the value gained by the energy stored.
 
+    A site's demand charge is spread evenly over the days of its month.
+
     Parameters
     ----------
     results : mapping of str to Result
@@ -52,7 +54,7 @@ def daily_profit(results: Mapping[str, Result], *, market_tz: str = "UTC") -> pd
     """
     dates = _whole_dates(results, market_tz)
     statements = {name: ledger.statement(result.entries, market_tz=market_tz) for name, result in results.items()}
-    return pd.DataFrame({name: table["profit"].reindex(dates, fill_value=0.0) for name, table in statements.items()})
+    return pd.DataFrame({name: _by_day(table, dates) for name, table in statements.items()})
 
 
 def compare(
@@ -148,6 +150,15 @@ def _comparable_days(results: Mapping[str, Result], benchmark: str, level: float
     if daily.empty:
         raise DataError("no day is whole in every run: compare over a longer period")
     return daily
+
+
+def _by_day(statement: pd.DataFrame, dates: pd.DatetimeIndex) -> pd.Series:
+    """Profit of each date, with the demand charge of a month in equal parts on its days."""
+    profit = statement["profit"]
+    if "demand" in statement:
+        charge = statement["demand"]
+        profit = profit - charge + charge.groupby(charge.index.to_period("M")).transform("mean")
+    return profit.reindex(dates, fill_value=0.0)
 
 
 def _whole_dates(results: Mapping[str, Result], market_tz: str) -> pd.DatetimeIndex:

@@ -55,7 +55,7 @@ class Agenda(NamedTuple):
             shut = closed[span.start : span.stop]
             if shut.any():
                 seen["mean"] = np.where(shut, np.nan, seen["mean"])
-            yield span, Window(times[span.start : span.stop], hours, seen, market_tz)
+            yield span, Window(times, hours, seen, market_tz, span.start)
 
     def _seen(self, values: Floats, span: Span) -> Floats:
         """A column on the grid of intervals of one plan."""

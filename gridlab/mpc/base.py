@@ -9,6 +9,7 @@ starts afresh in every run, so that a run depends on its data alone.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -59,26 +60,35 @@ class State:
         return self.asset.battery
 
 
-class Window(NamedTuple):
+@dataclass(frozen=True)
+class Window:
     """
     What is believed about the intervals of a plan.
 
     Parameters
     ----------
-    times : DatetimeIndex
-        The intervals.
+    index : DatetimeIndex
+        Times that hold the intervals; of a run, all of its times.
     step_hours : float
         Length of an interval. [h]
     columns : mapping of str to ndarray, shape (n_steps,)
         The forecast's columns: `mean`, quantiles, and others that a site needs.
     market_tz : str
         Time zone that says when days and months begin.
+    start : int
+        Which of the times is the first interval's.
     """
 
-    times: pd.DatetimeIndex
+    index: pd.DatetimeIndex
     step_hours: float
     columns: Mapping[str, Floats]
     market_tz: str = "UTC"
+    start: int = 0
+
+    @cached_property
+    def times(self) -> pd.DatetimeIndex:
+        """The intervals."""
+        return self.index[self.start : self.start + len(self.mean)]
 
     @property
     def mean(self) -> Floats:

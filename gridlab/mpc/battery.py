@@ -313,7 +313,10 @@ def programme(n_steps: int, n_segments: int, binaries: bool, ramps: bool) -> Pro
         change = net - cp.hstack([p["net_before"], net[:-1]])
         limits |= {"ramp up": change <= p["ramp"], "ramp down": -change <= p["ramp"]}
     if binaries:
-        p |= {"two_way_limit": cp.Parameter(n_steps), "greatest_limit": cp.Parameter()}
+        p |= {
+            "two_way_limit": cp.Parameter(n_steps),
+            "greatest_limit": cp.Parameter(),
+        }
         charging = cp.Variable(n_steps, boolean=True, name="charging")
         signs += [
             charge <= p["two_way_limit"] + p["greatest_limit"] * charging,

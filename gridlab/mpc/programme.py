@@ -33,7 +33,7 @@ TOLERANCE = 1e-6
 _HIGHS = {"output_flag": False, "threads": 1, "simplex_strategy": 1, "mip_rel_gap": 1e-9, "mip_abs_gap": 1e-9}
 # the relaxations are so close to the optimum that heuristics for a first answer cost more than they save
 _HIGHS |= {"mip_heuristic_effort": 0.0}
-_HIGHS |= {f"mip_heuristic_run_{name}": False for name in ("rins", "rens", "root_reduced_cost")}
+_HIGHS |= {f"mip_heuristic_run_{name}": False for name in ("rins", "rens", "root_reduced_cost", "feasibility_jump")}
 _CONIC = {"SCS": {"eps_abs": 1e-7, "eps_rel": 1e-7, "max_iters": 100_000}, "CLARABEL": {}}
 _ASKING = Lock()  # a cvxpy problem holds the data of one solve at a time
 

@@ -6,7 +6,7 @@ programme asks for the least by which limits would have to give way, and the ref
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -148,7 +148,7 @@ def plan_site(
     >>> plan.shadow_prices["grid import"].tolist()  # a machine earns 40 $/MWh
     [20.0, 0.0, 10.0]
     """
-    window = window_of(forecast)._replace(market_tz=market_tz)
+    window = replace(window_of(forecast), market_tz=market_tz)
     return SitePlanner({"": _site_of(state)}, window.step_hours, terminal, prorate_demand, strict).plan(
         {"": state}, window
     )[""]
@@ -203,7 +203,7 @@ def plan_sites(
     >>> both.budget_price.tolist()
     [20.0, 0.0]
     """
-    window, budget = window_of(forecast)._replace(market_tz=market_tz), np.asarray(budget_mw, dtype=float)
+    window, budget = replace(window_of(forecast), market_tz=market_tz), np.asarray(budget_mw, dtype=float)
     if not states:
         raise DataError("there are no sites: give at least one state")
     if not (np.isfinite(budget).all() and (budget >= 0).all()):

@@ -8,7 +8,7 @@ one for each scenario and interval after it, so that no plan can anticipate and 
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -276,7 +276,7 @@ class Stochastic(PlanningPolicy):
     def _ends(self, paths: Floats, window: Window, battery: Battery) -> Segments:
         """Worth of the energy left in each scenario."""
         point = ModelPredictive(self.terminal_value)
-        ends = [point.terminal(window._replace(columns={"mean": path}), battery) for path in paths]
+        ends = [point.terminal(replace(window, columns={"mean": path}), battery) for path in paths]
         return Segments(*(np.array(part) for part in zip(*ends, strict=True)))
 
     def _preview(
@@ -292,7 +292,7 @@ class Stochastic(PlanningPolicy):
         power, soc = found.power_mw[0], found.soc_mwh[0]
         if n_committed < len(mean) and len(found.weights) > 1:
             terminal = ModelPredictive(self.terminal_value).terminal(
-                window._replace(columns={"mean": mean}), one_path.battery
+                replace(window, columns={"mean": mean}), one_path.battery
             )
             rest = one_path.plan(
                 mean[n_committed:], soc[n_committed - 1], end_band(state), terminal, power[n_committed - 1]
