@@ -97,10 +97,14 @@ def hourly(market: pd.DataFrame, n_plans: int) -> tuple[pd.DataFrame, pd.DataFra
     return prices, pd.DataFrame({"mean": prices["price"].to_numpy()[place.ravel()]}, index=index)
 
 
-@pytest.mark.parametrize("terminal_value", [0.0, None], ids=["no-terminal-value", "value-of-energy"])
+@pytest.mark.parametrize(
+    ("terminal_value", "least"),
+    [(0.0, 0.5), (0.0, None), (None, None)],
+    ids=["no-negative-prices", "negative-prices", "value-of-energy"],
+)
 @pytest.mark.benchmark(group="a year of hourly plans over 24 hours: 8,760 solves, settled and posted")
-def bench_year_of_hourly_plans(benchmark, market, terminal_value):
-    prices, forecast = hourly(market, 8760)
+def bench_year_of_hourly_plans(benchmark, market, terminal_value, least):
+    prices, forecast = hourly(market.assign(price=market["price"].clip(lower=least)), 8760)
     policy = mpc.POLICIES["mpc"](terminal_value)
     backtest.run(policy, BATTERY, prices, forecast.iloc[: 24 * STEPS], horizon=STEPS)
     result = benchmark.pedantic(

@@ -157,6 +157,7 @@ class BatteryPlanner:
     def __init__(self, battery: Battery, step_hours: float) -> None:
         self.battery = battery
         self.step_hours = step_hours
+        self.usable_mwh = battery.soc_high_mwh - battery.soc_low_mwh
         self._ramp_mw = min(battery.ramp_mw_per_hour * step_hours, 2 * battery.power_mw)
         self._sessions: dict[tuple[int, int, bool], Session] = {}
 
@@ -170,8 +171,7 @@ class BatteryPlanner:
         net[np.abs(net) <= _ENERGY_TOLERANCE] = 0.0
         charge, discharge = np.maximum(-net, 0.0), np.maximum(net, 0.0)
         hours, stored = self.step_hours, stored_after(net, data["start"], self.battery, self.step_hours)
-        soc = np.minimum(np.maximum(stored, 0.0), self.battery.soc_high_mwh - self.battery.soc_low_mwh)
-        soc += self.battery.soc_low_mwh
+        soc = np.minimum(np.maximum(stored, 0.0), self.usable_mwh) + self.battery.soc_low_mwh
         objective = answer.objective + float(terminal.base)
         if answer.solver == "HEURISTIC":
             wear = self.battery.degradation_cost * discharge.sum()
@@ -183,11 +183,12 @@ class BatteryPlanner:
     ) -> dict[str, Any]:
         """The programme's parameters by name."""
         battery, hours, n_steps = self.battery, self.step_hours, len(price)
+        limit, ramp = np.full(n_steps, battery.power_mw * hours), np.full(n_steps, self._ramp_mw * hours)
         closed = np.isnan(price)
-        limit = np.full(n_steps, battery.power_mw * hours)
         if closed.any():
             price, limit[closed] = np.where(closed, 0.0, price), 0.0
-        floor, room = np.zeros(n_steps), np.full(n_steps, battery.soc_high_mwh - battery.soc_low_mwh)
+            ramp[closed] = 2 * battery.power_mw * hours  # a market that closes stops the battery at once
+        floor, room = np.zeros(n_steps), np.full(n_steps, self.usable_mwh)
         start = self._start(soc_mwh)
         floor[-1], room[-1] = self._reachable_band(limit, start, end_band)
         return {
@@ -203,7 +204,7 @@ class BatteryPlanner:
             "room": room,
             "end_width": terminal.width_mwh,
             "end_slope": terminal.slope,
-            "ramp": np.where(closed, 2 * battery.power_mw, self._ramp_mw) * hours,  # a market that closes stops it
+            "ramp": ramp,
             "net_before": power_mw * hours,
         }
 
@@ -218,8 +219,10 @@ class BatteryPlanner:
 
     def _reachable_band(self, limit: Floats, start: float, end_band: tuple[float, float]) -> tuple[float, float]:
         """The part of the end band that can be reached; what lies outside by rounding only is moved in."""
+        base, (low, high), usable = self.battery.soc_low_mwh, end_band, self.usable_mwh
+        if low <= base and high >= base + usable:
+            return 0.0, usable
         least, most = reach(limit, start, self.battery, self.step_hours)
-        base, (low, high) = self.battery.soc_low_mwh, end_band
         if not low <= high + _ENERGY_TOLERANCE:
             raise PlanError(f"end_low_mwh = {low:g} lies above end_high_mwh = {high:g}: swap or widen them")
         if low - base > most + _ENERGY_TOLERANCE:
@@ -241,7 +244,7 @@ class BatteryPlanner:
             answer = self._session(data, one_way).solve(data)
             burnt = np.minimum(answer.values["charge"], answer.values["discharge"])
             both = burnt * (data["per_discharge"] - data["eta_charge"]) > _ENERGY_TOLERANCE
-            if not (both & ~one_way).any():
+            if not both.any() or not (both & ~one_way).any():
                 return answer
             one_way |= runs_that_hold(both, data["price"] <= 0)
             data["two_way_limit"] = np.where(one_way, 0.0, data["limit"])

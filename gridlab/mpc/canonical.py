@@ -113,8 +113,8 @@ class Canonical:
         vector = np.empty(self.map.shape[1])
         vector[-1] = 1.0
         for name, place in self.places.items():
-            value = np.asarray(data[name])
-            vector[place] = value.ravel(order="F") if value.ndim > 1 else value
+            value = data[name]
+            vector[place] = np.ravel(value, order="F") if np.ndim(value) > 1 else value
         if not np.isfinite(vector).all():
             bad = next(name for name, place in self.places.items() if not np.isfinite(vector[place]).all())
             raise DataError(f"{bad} of the programme must be finite, got {np.asarray(data[bad])}")
