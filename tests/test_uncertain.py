@@ -403,18 +403,18 @@ def spread(forecast):
     return mean + shift[:, np.newaxis] * np.sin(np.arange(len(mean))), np.full(5, 0.2)
 
 
-UNCERTAIN = [
-    Stochastic(),
-    Stochastic(spread),
-    Stochastic(spread, risk_weight=0.4, level=0.6),
-    Stochastic(spread, commit_hours=3, risk_weight=0.4),
-    Robust(budget=3),
-    Robust(budget=3, level=0.5),
-    Robust("ellipsoid", kappa=0.5),
-]
+UNCERTAIN = {
+    "mean": Stochastic(),
+    "scenarios": Stochastic(spread),
+    "cvar": Stochastic(spread, risk_weight=0.4, level=0.6),
+    "recourse": Stochastic(spread, commit_hours=3, risk_weight=0.4),
+    "budget": Robust(budget=3),
+    "budget of the inner half": Robust(budget=3, level=0.5),
+    "ellipsoid": Robust("ellipsoid", kappa=0.5),
+}
 
 
-@pytest.mark.parametrize("policy", UNCERTAIN, ids=str)
+@pytest.mark.parametrize("policy", UNCERTAIN.values(), ids=UNCERTAIN)
 def test_every_policy_keeps_to_the_battery_its_band_and_the_markets_hours(policy):
     mean, below, above = market_with_ranges(level=20.0)
     mean[[4, 5]] = np.nan
