@@ -438,7 +438,9 @@ class SiteState:
     demanded: Mapping[str, float] = field(default_factory=dict)
 
 
-_TAKEN = ("battery", "cooling", "grid", "loss", "price", "room", "site", "soc")  # taken in tables
+_IN_TABLES = ("battery", "cooling", "grid", "loss", "price", "room", "site", "soc")
+_IN_PROGRAMMES = ("budget", "capacity", "charge", "charging", "days", "discharge", "discharging", "empty", "full")
+_TAKEN = (*_IN_TABLES, *_IN_PROGRAMMES, "import", "left", "peak", "stored")
 _ACCOUNTS = ("demand", "market", "mean", "price", "regulation", "site", "starts", "wear")  # taken in entries
 
 

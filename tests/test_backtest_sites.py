@@ -78,6 +78,53 @@ def test_perfect_foresight_of_a_site_is_never_beaten(seed):
         assert result.profit <= best + 1e-5 * max(1, best)
 
 
+@pytest.mark.parametrize("kind", [{"min_run_hours": 12.0}, {"ramp_mw_per_hour": 0.05}])
+def test_no_rule_gains_by_asking_of_machines_what_they_cannot_do(kind):
+    times = pd.date_range("2024-01-01", periods=36, freq="4h", tz="UTC", name="time")
+    prices = pd.DataFrame({"price": np.where(np.arange(36) % 2, 80.0, 20.0), "hash_price": 16.0}, index=times)
+    origin = pd.DatetimeIndex(times.normalize(), name="origin")
+    believed = pd.DataFrame(
+        {"mean": prices["price"].to_numpy(), "hash_price": 16.0}, index=pd.MultiIndex.from_arrays([origin, times])
+    )
+    site = Site(3.0, machines=(Machine("miners", power_mw=0.1, count=10, output=1.0, **kind),))
+    best, rule = (ran(name, site, prices, believed) for name in ("perfect_foresight", "threshold"))
+    assert rule.profit <= best.profit + 1e-6
+    change = np.diff(-rule.schedule["miners_mw"], prepend=0.0)
+    if "ramp_mw_per_hour" in kind:
+        assert np.abs(change).max() <= 0.2 + 1e-9
+    else:
+        running = -rule.schedule["miners_mw"].to_numpy()
+        starts = np.maximum(change, 0.0)
+        assert all(running[t] >= starts[max(0, t - 2) : t + 1].sum() - 1e-9 for t in range(36))
+
+
+@pytest.mark.parametrize("export_limit_mw", [0.0, 1.5])
+def test_an_award_is_paid_only_where_the_meter_could_deliver_it(export_limit_mw):
+    prices, forecast = history(3, gap=False)
+    site = Site(1.5, export_limit_mw, BATTERY, regulation=Regulation(0.5, reserve_hours=2.0, price=4.0))
+    rested = ran("idle", site, prices, forecast)
+    paid = ledger.statement(rested.entries, "site")["regulation"].sum()
+    assert paid == pytest.approx(24 * 4 * 0.5 * 4.0 if export_limit_mw else 0.0)
+
+
+def test_energy_hoarded_by_the_end_is_worth_no_more_than_the_least_price():
+    times = pd.date_range("2024-01-01", periods=48, freq="1h", tz="UTC", name="time")
+    prices = pd.DataFrame({"price": [95.0] * 24 + [90.0] * 12 + [10.0] * 12}, index=times)
+    site = Site(3.0, 3.0, Battery(1, 2, 1, 1))
+
+    class Hoarder:
+        sees = "prices"
+
+        def __call__(self, state, forecast):
+            power = -(forecast["mean"] < 30).astype(float)
+            return pd.DataFrame({"battery_mw": power, "soc_mwh": 0.0}, index=forecast.index)
+
+    hoarded = backtest.run(Hoarder(), site, prices, horizon=48)
+    best = backtest.run(mpc.PerfectForesight(), site, prices, horizon=48)
+    assert hoarded.profit <= best.profit + 1e-9
+    assert abs(hoarded.entries["amount"].sum()) < 1e-9
+
+
 @settings(max_examples=6)
 @given(seed=st.integers(0, 10_000), cut=st.integers(1, 23))
 def test_what_a_site_does_before_a_time_does_not_depend_on_what_comes_after(seed, cut):

@@ -259,3 +259,17 @@ def test_a_market_that_closes_stops_a_battery_whatever_its_ramp():
         [np.nan, 50.0], battery, soc_mwh=2, step_hours=1, end_low_mwh=0, end_high_mwh=4, power_mw=1.0
     )
     assert found.power_mw.tolist() == pytest.approx([0.0, 0.2])
+
+
+def test_lengths_of_intervals_that_cannot_be_are_refused():
+    for hours, said in ((0.0, "step_hours must be above 0"), (2.0, "self_discharge_per_hour = 0.9 leaves less")):
+        with pytest.raises(DataError, match=said):
+            mpc.BatteryPlanner(Battery(1, 2, self_discharge_per_hour=0.9), hours)
+
+
+def test_a_full_store_stops_a_battery_whatever_its_ramp():
+    battery = Battery(1, 2, 1, 1, ramp_mw_per_hour=0.3)
+    found = mpc.plan_battery(
+        [50.0, 50.0], battery, soc_mwh=2, step_hours=1, end_low_mwh=0, end_high_mwh=2, power_mw=-1.0
+    )
+    assert found.power_mw.min() >= 0

@@ -32,17 +32,18 @@ def run_site(site: Site, plans: Agenda, planner: mpc.Planner, start: float, tz: 
     Carry out the plans of a site.
 
     A site makes no bids: what it takes from the grid and gives to it is paid at the meter, at the price that came.
+    Energy that its battery has gained by the end counts at the least price of the run, and lost at the greatest.
     """
     times = pd.DatetimeIndex(plans.period.index)
     steps, solvers = _carried_out(site, plans, planner, start, tz)
     columns = {name: np.concatenate([step.columns[name] for step in steps]) for name in steps[0].columns}
     schedule = pd.DataFrame(columns, index=times)
     meters = {name: np.concatenate([step.flows[name] for step in steps]) for name in steps[0].flows}
-    entries = ledger.post_site(schedule, site, plans.period, market_tz=tz)
+    entries = ledger.post_site(schedule, site, plans.period, soc_mwh=start, market_tz=tz)
     schedule = schedule.assign(price=plans.period["price"])
     if site.battery is not None:
         carried = ledger.carry(schedule, soc_mwh=start, market_tz=tz, account="site")
-        entries = pd.concat([entries, carried], ignore_index=True)
+        entries = pd.concat([entries, carried, ledger.true_up(schedule, soc_mwh=start)], ignore_index=True)
     counts: dict[str, float] = {solver: solvers[solver] for solver in mpc.SOLVERS if solver in solvers}
     counts |= {name: sum(getattr(step, name) for step in steps) for name in ("clipped_mwh", "shed_mwh")}
     return SiteRun(schedule, flows_table(meters, times), entries, counts)
@@ -74,7 +75,8 @@ def _ends(site: Site, price: Floats, start: float, hours: float) -> tuple[Floats
     if site.battery is None:
         return np.zeros(len(price)), np.zeros(len(price))
     battery, base = site.battery, site.battery.soc_low_mwh
-    limit = np.where(np.isnan(price), 0.0, battery.power_mw * hours)
+    award = site.regulation.award_mw if site.regulation is not None else 0.0
+    limit = np.where(np.isnan(price), 0.0, (battery.power_mw - award) * hours)
     low, high = bands_ahead(limit, start - base, start - base, battery, hours)
     return base + low, base + high
 

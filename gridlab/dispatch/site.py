@@ -115,7 +115,7 @@ def execute_site(
     """
     n_steps, state = len(times), SiteState() if state is None else state
     seen = _Seen.of(site, actual, n_steps)
-    wished = _wished(site, planned, seen, n_steps)
+    wished = _wished(site, planned, seen, state, step_hours)
     start = now = _Now.of(site, state, soc_mwh, power_mw)
     steps = []
     for step in range(n_steps):
@@ -193,9 +193,13 @@ class _Wished:
     room: Floats
 
 
-def _wished(site: Site, planned: Mapping[str, Floats], seen: _Seen, n_steps: int) -> _Wished:
+def _wished(site: Site, planned: Mapping[str, Floats], seen: _Seen, state: SiteState, hours: float) -> _Wished:
+    n_steps = len(seen.is_open)
     net = np.zeros(n_steps) if site.battery is None else _column(planned, "battery_mw", n_steps)
-    running = {m.name: _wanted(m, _column(planned, f"{m.name}_mw", n_steps), seen) for m in site.machines}
+    running = {
+        m.name: _as_machines_can(m, _wanted(m, _column(planned, f"{m.name}_mw", n_steps), seen), seen, state, hours)
+        for m in site.machines
+    }
     stores_heat = site.cooling is not None and site.cooling.room_mwh_per_c > 0
     return _Wished(net, running, _column(planned, "room_c", n_steps) if stores_heat else np.zeros(n_steps))
 
@@ -206,6 +210,21 @@ def _wanted(machine: Machine, planned_mw: Floats, seen: _Seen) -> Floats:
     if machine.integer:
         planned, demand = np.rint(planned), np.ceil(demand - 1e-9)
     return np.clip(planned, 0.0, np.clip(demand, 0.0, machine.count))
+
+
+def _as_machines_can(machine: Machine, wanted: Floats, seen: _Seen, state: SiteState, hours: float) -> Floats:
+    """What is wanted, within the machines' ramp and least run; where they are not wanted at all they stop at once."""
+    ramp, n_run = machine.ramp_mw_per_hour * hours / machine.power_mw, machine.run_steps(hours)
+    before = state.running.get(machine.name, 0.0)
+    started = [float(count) for count in state.started.get(machine.name, ())]
+    most = np.where(seen.is_open, np.clip(seen.demand[machine.name], 0.0, machine.count), 0.0)
+    running = np.empty(len(wanted))
+    for step, wish in enumerate(wanted):
+        held = sum(started[-(n_run - 1) :]) if n_run > 1 else 0.0
+        now = min(max(wish, before - ramp, held), before + ramp, np.ceil(most[step]) if machine.integer else most[step])
+        started.append(max(now - before, 0.0))
+        running[step] = before = now
+    return running
 
 
 class _Now(NamedTuple):

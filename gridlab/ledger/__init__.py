@@ -1,7 +1,7 @@
 """The ledger: every amount twice, once on each side, so that all accounts together sum to zero."""
 
-from gridlab.ledger.accounts import CAUSES, SITE_CAUSES, carry, owner, profit, statement
+from gridlab.ledger.accounts import CAUSES, SITE_CAUSES, carry, owner, profit, statement, true_up
 from gridlab.ledger.battery import post
 from gridlab.ledger.site import post_site
 
-__all__ = ["CAUSES", "SITE_CAUSES", "carry", "owner", "post", "post_site", "profit", "statement"]
+__all__ = ["CAUSES", "SITE_CAUSES", "carry", "owner", "post", "post_site", "profit", "statement", "true_up"]

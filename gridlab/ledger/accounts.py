@@ -7,6 +7,8 @@ from gridlab.days import market_dates
 from gridlab.ledger.entries import postings, with_mirror
 from gridlab.schema import validate
 
+_ROUNDING = 1e-6  # MWh by which a run may end with other energy than it began with
+
 CAUSES = ("energy", "wear", "inventory")
 """Causes of a battery's entries."""
 
@@ -53,6 +55,45 @@ def carry(schedule: pd.DataFrame, *, soc_mwh: float, market_tz: str = "UTC", acc
     some = (gained != 0) | (stored != 0)
     times = by_day["time"].last()[some]
     return with_mirror(postings(times, account, "store", gained[some], -stored[some], "inventory"))
+
+
+def true_up(schedule: pd.DataFrame, *, soc_mwh: float, account: str = "site") -> pd.DataFrame:
+    """
+    Enter what keeps a run from gaining by the energy that it ends with, beside what `carry` says.
+
+    Energy gained since the beginning is worth no more than the least price of the run, and energy lost no less than the
+    greatest.
+
+    Parameters
+    ----------
+    schedule : DataFrame
+        A `schedule` table with a column `price`.
+    soc_mwh : float
+        Energy stored at the beginning. [MWh]
+    account : str
+        Whose energy.
+
+    Returns
+    -------
+    DataFrame
+        An `entries` table between the account and `store`, with its mirror; empty where the run ends as it began.
+
+    Examples
+    --------
+    >>> from gridlab.schema import mock_times
+    >>> schedule = pd.DataFrame({"battery_mw": 0.0, "soc_mwh": 2.0, "price": 20.0}, index=mock_times(1))
+    >>> schedule.loc[schedule.index[0], "price"] = 8.0
+    >>> true_up(schedule, soc_mwh=0.0)["amount"].tolist()  # carried at a mean of 19.5, worth 8
+    [-23.0, 23.0]
+    """
+    gained = float(schedule["soc_mwh"].iloc[-1]) - soc_mwh
+    price, last_day = schedule["price"].dropna(), schedule.index.normalize() == schedule.index[-1].normalize()
+    mean = schedule["price"][last_day].mean()
+    some = np.array([abs(gained) > _ROUNDING and len(price) > 0 and not np.isnan(mean)])
+    worth = (price.min() if gained > 0 else price.max()) - mean if some[0] else 0.0
+    return with_mirror(
+        postings(schedule.index[-1:][some], account, "store", np.array([gained * worth])[some], 0.0, "inventory")
+    )
 
 
 def statement(entries: pd.DataFrame, account: str | None = None, *, market_tz: str = "UTC") -> pd.DataFrame:

@@ -19,7 +19,13 @@ _AWARD_ROUNDING = 1e-5  # MW and MWh by which an award may be missed by rounding
 
 
 def post_site(
-    done: pd.DataFrame, site: Site, prices: pd.DataFrame, *, state: SiteState | None = None, market_tz: str = "UTC"
+    done: pd.DataFrame,
+    site: Site,
+    prices: pd.DataFrame,
+    *,
+    state: SiteState | None = None,
+    soc_mwh: float | None = None,
+    market_tz: str = "UTC",
 ) -> pd.DataFrame:
     """
     Enter what a site earned and cost.
@@ -40,6 +46,8 @@ def post_site(
         A `prices` table that covers those times, with the machines' products. [$/MWh, $/unit/interval]
     state : SiteState, optional
         What the machines and the meter brought with them.
+    soc_mwh : float, optional
+        Energy stored at the beginning; that at the end of the first interval when omitted. [MWh]
     market_tz : str
         Time zone that says when a month begins.
 
@@ -76,7 +84,7 @@ def post_site(
         worn = hours * np.maximum(done["battery_mw"].to_numpy(float), 0.0)
         parts.append(_postings(times, "wear", -site.battery.degradation_cost * worn, worn, "wear"))
     if site.regulation is not None and site.battery is not None:
-        kept = _keeps_award(site.regulation, site.battery, done) & ~np.isnan(price)
+        kept = _keeps_award(site, site.regulation, site.battery, done, soc_mwh) & ~np.isnan(price)
         paid = np.where(kept, site.regulation.price * site.regulation.award_mw * hours, 0.0)
         parts.append(_postings(times, "regulation", paid, np.zeros(len(times)), "regulation"))
     parts.append(_demand(site, grid / hours, times, state, market_tz))
@@ -97,15 +105,20 @@ def _of_machine(
     yield _postings(times, "starts", -cost, np.zeros(len(times)), "starts")
 
 
-def _keeps_award(regulation: Regulation, battery: Battery, done: pd.DataFrame) -> NDArray[np.bool_]:
-    """Where the battery has the power and, at either end of the interval, the energy and room that it promised."""
+def _keeps_award(
+    site: Site, regulation: Regulation, battery: Battery, done: pd.DataFrame, start_mwh: float | None
+) -> NDArray[np.bool_]:
+    """Where battery and meter have the power and, at either end of the interval, the store has what was promised."""
     low, high = regulation.reserve_mwh(battery)
-    soc = done["soc_mwh"].to_numpy(float)
+    soc, grid = done["soc_mwh"].to_numpy(float), done["grid_mw"].to_numpy(float)
+    soc = np.concatenate([soc[:1] if start_mwh is None else [start_mwh], soc])
     enough = (soc >= battery.soc_low_mwh + low - _AWARD_ROUNDING) & (
         soc <= battery.soc_high_mwh - high + _AWARD_ROUNDING
     )
-    free = battery.power_mw - np.abs(done["battery_mw"].to_numpy(float)) >= regulation.award_mw - _AWARD_ROUNDING
-    return np.asarray(free & enough & np.concatenate([enough[:1], enough[:-1]]))
+    award = regulation.award_mw - _AWARD_ROUNDING
+    free = battery.power_mw - np.abs(done["battery_mw"].to_numpy(float)) >= award
+    room = (site.import_limit_mw + grid >= award) & (site.export_limit_mw - grid >= award)
+    return np.asarray(free & room & enough[:-1] & enough[1:])
 
 
 def _demand(site: Site, grid_mw: Floats, times: pd.DatetimeIndex, state: SiteState, market_tz: str) -> pd.DataFrame:

@@ -155,6 +155,13 @@ class BatteryPlanner:
     """
 
     def __init__(self, battery: Battery, step_hours: float) -> None:
+        if not 0 < step_hours < float("inf"):
+            raise DataError(f"step_hours must be above 0 and finite, got {step_hours}")
+        if battery.kept(step_hours) < 0:
+            raise DataError(
+                f"self_discharge_per_hour = {battery.self_discharge_per_hour:g} leaves less than nothing after "
+                f"{step_hours:g} h: use shorter intervals"
+            )
         self.battery = battery
         self.step_hours = step_hours
         self.usable_mwh = battery.soc_high_mwh - battery.soc_low_mwh
@@ -184,6 +191,7 @@ class BatteryPlanner:
         """The programme's parameters by name."""
         battery, hours, n_steps = self.battery, self.step_hours, len(price)
         limit, ramp = np.full(n_steps, battery.power_mw * hours), np.full(n_steps, self._ramp_mw * hours)
+        ramp[0] = max(ramp[0], abs(power_mw * hours))  # it may always come to rest, as with a store that is full
         closed = np.isnan(price)
         if closed.any():
             price, limit[closed] = np.where(closed, 0.0, price), 0.0

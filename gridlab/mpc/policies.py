@@ -21,7 +21,7 @@ from gridlab.mpc.base import Decision, Planner, PlanningPolicy, Sees, State, Win
 from gridlab.mpc.battery import BatteryPlanner, Plan
 from gridlab.mpc.site import site_planner
 from gridlab.mpc.value import ExpectedValue, Segments, expected_value_of_energy, terminal_segments, value_of_energy
-from gridlab.storage import bands_ahead, stored_after, towards
+from gridlab.storage import bands_ahead, reach, stored_after, towards
 
 Floats = NDArray[np.float64]
 
@@ -187,12 +187,12 @@ class DayAhead(PlanningPolicy):
         """Solve the asset's programme on the mean, from the energy stored back to it."""
         if isinstance(asset, Site):
             of_site = site_planner(asset, step_hours)
-            return lambda state, window: of_site(_back(state), window)
+            return lambda state, window: of_site(_back(state, window), window)
         planner = BatteryPlanner(battery_of(asset), step_hours)
         nothing = Segments.flat(planner.battery, 0.0)
 
         def plan(state: State, window: Window) -> Decision:
-            band = end_band(_back(state))
+            band = end_band(_back(state, window))
             return decided(planner.plan(window.mean, state.soc_mwh, band, nothing, state.power_mw))
 
         return plan
@@ -325,9 +325,14 @@ def moved(
     return Decision({"battery_mw": net_mwh / step_hours, **machines, "soc_mwh": base + stored})
 
 
-def _back(state: State) -> State:
-    """The state of a plan that ends with the energy that it begins with, as far as its band allows."""
-    back = min(max(state.soc_mwh, state.end_low_mwh), state.end_high_mwh)
+def _back(state: State, window: Window) -> State:
+    """The state of a plan that ends with the energy that it begins with, as far as its band and a leak allow."""
+    if isinstance(state.asset, Site) and state.asset.battery is None:
+        return state
+    battery, base = state.battery, state.battery.soc_low_mwh
+    limit = np.where(np.isnan(window.mean), 0.0, battery.power_mw * window.step_hours)
+    most = base + reach(limit, state.soc_mwh - base, battery, window.step_hours)[1]
+    back = min(max(state.soc_mwh, state.end_low_mwh), state.end_high_mwh, most)
     return replace(state, end_low_mwh=back, end_high_mwh=back)
 
 
@@ -335,6 +340,8 @@ def _switched(asset: Battery | Site, window: Window, step_hours: float, *, on: b
     """Power of a site's machines into the grid: all that pay for their energy, or none. [MW]"""
     powers = {}
     for machine in asset.machines if isinstance(asset, Site) else ():
+        if on and machine.product not in window.columns:
+            raise DataError(f"the forecast has no column '{machine.product}', which pays for {machine.name}: add it")
         wanted = window.columns.get(f"{machine.name}_demand", np.full(len(window.mean), float(machine.count)))
         earned = machine.output * window.columns[machine.product] if on else np.zeros(len(wanted))
         pays = on & (earned > machine.power_mw * step_hours * window.mean)

@@ -27,6 +27,9 @@ Heuristic = Callable[[Mapping[str, Any]], Mapping[str, Floats]]
 SOLVERS = ("HIGHS", "HIGHS_COLD", "CLARABEL", "SCS", "HEURISTIC")
 """Who may have answered, in the order in which they are asked; whole numbers only the first and the last can answer."""
 
+MOST_NODES = 5_000
+"""Nodes of a search for whole numbers, by default of those who have a heuristic to fall back on."""
+
 TOLERANCE = 1e-6
 """Greatest residual and relative gap of an answer that counts."""
 
@@ -34,6 +37,7 @@ _HIGHS = {"output_flag": False, "threads": 1, "simplex_strategy": 1, "mip_rel_ga
 # the relaxations are so close to the optimum that heuristics for a first answer cost more than they save
 _HIGHS |= {"mip_heuristic_effort": 0.0}
 _HIGHS |= {f"mip_heuristic_run_{name}": False for name in ("rins", "rens", "root_reduced_cost", "feasibility_jump")}
+_MISSED = 1e-4  # by which an answer of a conic solver may miss a limit
 _CONIC = {"SCS": {"eps_abs": 1e-7, "eps_rel": 1e-7, "max_iters": 100_000}, "CLARABEL": {}}
 _ASKING = Lock()  # a cvxpy problem holds the data of one solve at a time
 
@@ -291,6 +295,9 @@ def _asked_by_cvxpy(programme: Programme, data: Mapping[str, ArrayLike], solver:
             raise PlanError("the programme is infeasible: loosen one of its limits")
         if status != cp.OPTIMAL:
             return None, status
+        missed = max(float(np.max(limit.violation(), initial=0.0)) for limit in programme.problem.constraints)
+        if missed > _MISSED:
+            return None, f"misses a limit by {missed:.3g}"
         values = {name: np.array(variable.value) for name, variable in programme.variables.items()}
         prices = {name: np.array(limit.dual_value) for name, limit in programme.limits.items()}
         return Answer(values, float(programme.problem.value), solver, lambda: prices), ""

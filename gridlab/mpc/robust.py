@@ -18,7 +18,7 @@ from gridlab.errors import DataError, PlanError
 from gridlab.mpc.base import Decision, Planner, PlanningPolicy, State, Window
 from gridlab.mpc.battery import BatteryPlanner, runs_that_hold
 from gridlab.mpc.policies import ModelPredictive, battery_of, end_band
-from gridlab.mpc.programme import Answer, Programme, Session, _asked_by_cvxpy
+from gridlab.mpc.programme import MOST_NODES, Answer, Programme, Session, _asked_by_cvxpy
 from gridlab.mpc.segments import Segments
 from gridlab.schema import quantile_column
 from gridlab.storage import bands_ahead, stored_after, towards
@@ -418,7 +418,7 @@ class _RobustPlanner:
         """The session of programmes of one shape; it hot-starts from its last answer."""
         shape = self._shape(data, protection, bool(one_way.any()))
         if shape not in self._sessions:
-            self._sessions[shape] = Session(_programme(shape), heuristic=self.one_path._rest)
+            self._sessions[shape] = Session(_programme(shape), heuristic=self.one_path._rest, most_nodes=MOST_NODES)
         return self._sessions[shape]
 
     def _shape(self, data: Mapping[str, Any], protection: Uncertainty | int, binaries: bool) -> _Shape:

@@ -8,6 +8,7 @@ programme asks for the least by which limits would have to give way, and the ref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from gridlab.assets import Battery, Site
 from gridlab.errors import DataError, PlanError
 from gridlab.mpc.base import Decision, Planner, State, Window, window_of
 from gridlab.mpc.battery import runs_that_hold
-from gridlab.mpc.programme import SOLVERS, Answer, Session
+from gridlab.mpc.programme import MOST_NODES, SOLVERS, Answer, Session
 from gridlab.mpc.segments import Segments
 from gridlab.mpc.site_answer import Task, at_rest, missed_service, read, refusal, waste
 from gridlab.mpc.site_data import Calendar, calendar, outlook, site_data
@@ -206,6 +207,11 @@ def plan_sites(
     window, budget = replace(window_of(forecast), market_tz=market_tz), np.asarray(budget_mw, dtype=float)
     if not states:
         raise DataError("there are no sites: give at least one state")
+    for name, other in permutations(states, 2):
+        if other.startswith(f"{name}_"):
+            raise DataError(
+                f"site {other!r} begins with the name of site {name!r}, got {', '.join(states)}: rename one"
+            )
     if not (np.isfinite(budget).all() and (budget >= 0).all()):
         raise DataError(f"budget_mw must be finite and at least 0 MW, got {budget.tolist()}")
     sites = {f"{name}_": _site_of(state) for name, state in states.items()}
@@ -347,7 +353,9 @@ class SitePlanner:
 
     def _session(self, shape: Shape) -> Session:
         if shape not in self.sessions:
-            self.sessions[shape] = Session(site_programme(shape), heuristic=partial(at_rest, shape))
+            self.sessions[shape] = Session(
+                site_programme(shape), heuristic=partial(at_rest, shape), most_nodes=MOST_NODES
+            )
         return self.sessions[shape]
 
 

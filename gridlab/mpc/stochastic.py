@@ -22,7 +22,7 @@ from gridlab.errors import DataError
 from gridlab.mpc.base import Decision, Planner, PlanningPolicy, State, Window
 from gridlab.mpc.battery import BatteryPlanner, runs_that_hold
 from gridlab.mpc.policies import ModelPredictive, battery_of, end_band
-from gridlab.mpc.programme import Answer, Programme, Session
+from gridlab.mpc.programme import MOST_NODES, Answer, Programme, Session
 from gridlab.mpc.segments import Segments
 from gridlab.storage import stored_after
 
@@ -444,7 +444,9 @@ class _TreePlanner:
             binaries=bool(one_way.any()),
         )
         if shape not in self._sessions:
-            self._sessions[shape] = Session(_programme(shape), heuristic=partial(self._rest, tree))
+            self._sessions[shape] = Session(
+                _programme(shape), heuristic=partial(self._rest, tree), most_nodes=MOST_NODES
+            )
         return self._sessions[shape]
 
     def _rest(self, tree: _Tree, data: Mapping[str, Any]) -> dict[str, Floats]:
