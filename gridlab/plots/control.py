@@ -41,6 +41,9 @@ _COOLING, _CHARGE, _DISCHARGE = ("#9BD3E8", "----"), (COLORS["charge"], "||||"),
 _LEAST_SHARE = 1e-3  # of the greatest worth, below which a limit is as good as free
 
 
+_CENT = 0.005  # $ a day that is as good as nothing
+
+
 def plot_site_schedule(
     schedule: pd.DataFrame,
     prices: pd.DataFrame,
@@ -422,7 +425,7 @@ def _dress_right(ax: Any, label: str, color: str) -> None:
 
 
 def _best_in_words(best_first: Floats) -> str:
-    lost, total = int((best_first < 0).sum()), float(best_first.sum())
+    lost, total = int((best_first < -_CENT).sum()), float(best_first.sum())
     losing = f"{_of_days(lost)} lost money"
     if total <= 0:
         return f"{_of_days(len(best_first))} made no profit in sum; {losing}"

@@ -98,6 +98,8 @@ def simulate_bootstrap(params: BootstrapParams, mean: ArrayLike, *, n_paths: int
             f"mean must have shape ({n_steps},), as the errors have, got {mean.shape}: bring days of other lengths "
             "to the slots of a day with gridlab.days.fold"
         )
+    if not np.isfinite(mean).all():
+        raise DataError(f"mean must be finite, got {mean[~np.isfinite(mean)][0]}: forecast every step of the path")
     if n_paths < 1:
         raise DataError(f"n_paths must be at least 1, got {n_paths}")
     return np.asarray(mean + params.residuals[rng.integers(n_days, size=n_paths)])
