@@ -54,6 +54,25 @@ def test_a_gap_before_the_paths_is_passed_over(name, processes):
     )
 
 
+def test_hours_without_a_price_pass_before_the_paths_begin(processes):
+    dear = PAST.copy()
+    dear.iloc[-13, 0] = 500.0
+    dear.iloc[-12:, 0] = np.nan
+    params = processes["ou"].params
+    season = scenarios.calibrate_season(PAST, market_tz="UTC")
+    left = season.remove(dear).iloc[-13] - params.mean
+    first = processes["ou"].simulate(dear, LATER, n_paths=4000, rng=rng())[:, :1]
+    reached = season.remove(pd.DataFrame({"price": np.median(first)}, index=LATER[:1])).iloc[0] - params.mean
+    decayed = left * np.exp(-params.kappa * 13)
+    assert reached == pytest.approx(decayed, abs=0.1 * params.stationary_sd)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_prices_of_the_times_to_simulate_are_refused(name, processes):
+    with pytest.raises(DataError, match="is known, at or after"):
+        processes[name].simulate(PRICES, LATER, n_paths=5, rng=rng())
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_after_midnight_does_not_reach_the_paths(name, processes):
     noise = PRICES.copy()

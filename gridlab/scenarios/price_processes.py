@@ -37,10 +37,13 @@ class PriceProcess:
         What was estimated; ``params.table()`` has standard errors, where the process has parameters.
     draw : callable
         What `simulate` calls.
+    goes_on : bool
+        Whether paths go on from the last price known, and not from any.
     """
 
     params: Any
     draw: Draw
+    goes_on: bool = True
 
     def simulate(
         self,
@@ -57,7 +60,8 @@ class PriceProcess:
         Parameters
         ----------
         known : DataFrame
-            A `prices` table that ends before ``times[0]``, with a price.
+            A `prices` table that ends before ``times[0]``, with a price; what lies between its last price and then is
+            simulated too, and left out.
         times : DatetimeIndex, shape (n_steps,)
             UTC times to simulate, on the grid of the prices.
         n_paths : int
@@ -77,13 +81,24 @@ class PriceProcess:
         Raises
         ------
         DataError
-            If `known` has no price, the limits cross, or a number is out of range.
+            If `known` has no price or one at or after ``times[0]``, the limits cross, or a number is out of range.
         """
         if not known["price"].notna().any():
             raise DataError("the prices known have none to go on from: give history before the times to simulate")
         if limits is not None and not limits[0] < limits[1]:
             raise DataError(f"limits must rise, got {limits}: give the market's least price and then its greatest")
-        paths = self.draw(known.loc[: known["price"].last_valid_index()], times, n_paths, rng)
+        known = known.loc[: known["price"].last_valid_index()]
+        if known.index[-1] >= times[0]:
+            raise DataError(
+                f"a price of {known.index[-1]} is known, at or after {times[0]}, the first to simulate: cut it"
+            )
+        step = pd.Timedelta(known.index[-1] - known.index[-2]) if known.index.freq is None else known.index.freq
+        between = pd.date_range(known.index[-1], times[0], freq=step)[1:]
+        between = between[between < times[0]]
+        if not self.goes_on or len(between) == 0:
+            paths = self.draw(known, times, n_paths, rng)
+        else:
+            paths = self.draw(known, between.append(times), n_paths, rng)[:, len(between) :]
         return paths if limits is None else np.clip(paths, *limits)
 
 
@@ -184,7 +199,7 @@ def _block_bootstrap(past: pd.DataFrame, market_tz: str, _: Any) -> PriceProcess
         n_days = max(1, round(len(times) / params.days.shape[1]))
         return simulate_block_bootstrap(params, n_days=n_days, n_paths=n_paths, rng=rng)
 
-    return PriceProcess(params, draw)
+    return PriceProcess(params, draw, goes_on=False)
 
 
 PRICE_PROCESSES: Family[Callable[[pd.DataFrame, str, Any], PriceProcess]] = Family(
