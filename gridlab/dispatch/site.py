@@ -217,9 +217,13 @@ def _as_machines_can(machine: Machine, wanted: Floats, seen: _Seen, state: SiteS
     ramp, n_run = machine.ramp_mw_per_hour * hours / machine.power_mw, machine.run_steps(hours)
     before = state.running.get(machine.name, 0.0)
     started = [float(count) for count in state.started.get(machine.name, ())]
-    most = np.where(seen.is_open, np.clip(seen.demand[machine.name], 0.0, machine.count), 0.0)
-    running = np.empty(len(wanted))
+    most = np.clip(seen.demand[machine.name], 0.0, machine.count)
+    running = wanted.copy()
     for step, wish in enumerate(wanted):
+        if not seen.is_open[step]:
+            started.append(0.0)
+            before = 0.0
+            continue
         held = sum(started[-(n_run - 1) :]) if n_run > 1 else 0.0
         now = min(max(wish, before - ramp, held), before + ramp, np.ceil(most[step]) if machine.integer else most[step])
         started.append(max(now - before, 0.0))
