@@ -6,7 +6,7 @@ burn energy, binaries are added for the intervals concerned until no interval do
 in hours of the same negative price, the dynamic programme answers, to its grid.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -173,7 +173,7 @@ class BatteryPlanner:
     ) -> Plan:
         """The schedule of greatest profit; the arguments are those of `plan_battery`."""
         data = self._data(_checked_price(price), soc_mwh, end_band, terminal, power_mw)
-        answer = self._solve_one_way(data)
+        answer = solve_one_way(lambda one_way: self._session(data, one_way), data, data["price"])
         net = answer.values["discharge"] - answer.values["charge"]
         net[np.abs(net) <= _ENERGY_TOLERANCE] = 0.0
         charge, discharge = np.maximum(-net, 0.0), np.maximum(net, 0.0)
@@ -244,19 +244,6 @@ class BatteryPlanner:
                 f"{base + start:g} MWh, {base + least:g}: raise end_high_mwh, start emptier or plan over more intervals"
             )
         return max(0.0, min(low - base, most)), max(high - base, least)
-
-    def _solve_one_way(self, data: dict[str, Any]) -> Answer:
-        """The optimum in which no interval charges and discharges: binaries are added until it is so."""
-        one_way = np.zeros(len(data["price"]), dtype=bool)
-        while True:
-            answer = self._session(data, one_way).solve(data)
-            burnt = np.minimum(answer.values["charge"], answer.values["discharge"])
-            both = burnt * (data["per_discharge"] - data["eta_charge"]) > _ENERGY_TOLERANCE
-            if not both.any() or not (both & ~one_way).any():
-                return answer
-            one_way |= runs_that_hold(both, data["price"] <= 0)
-            data["two_way_limit"] = np.where(one_way, 0.0, data["limit"])
-            data["greatest_limit"] = data["limit"].max()
 
     def _session(self, data: Mapping[str, Any], one_way: Flags) -> Session:
         """The session of programmes of one size; it hot-starts from its last answer."""
@@ -335,6 +322,34 @@ def programme(n_steps: int, n_segments: int, binaries: bool, ramps: bool) -> Pro
         ]
     problem = cp.Problem(cp.Maximize(profit), [*limits.values(), *signs])
     return Programme(problem, p, {"charge": charge, "discharge": discharge, "stored": stored}, limits)
+
+
+def solve_one_way(session_of: Callable[[Flags], Session], data: dict[str, Any], price: Floats) -> Answer:
+    """
+    The optimum in which nothing charges and discharges at once: binaries are added until it is so.
+
+    `session_of` gives the session with binaries for some of the intervals, or nodes of a tree, whose limits are filled
+    into `data`; `price` says where energy may be worth burning.
+    """
+    one_way = np.zeros(len(data["limit"]), dtype=bool)
+    while True:
+        answer = session_of(one_way).solve(data)
+        both = both_ways(answer, data)
+        if not both.any() or not (both & ~one_way).any():
+            return answer
+        one_way |= runs_that_hold(both, price <= 0)
+        data |= two_way_limits(data, one_way)
+
+
+def both_ways(answer: Answer, data: Mapping[str, Any]) -> Flags:
+    """The intervals that charge and discharge to burn energy."""
+    burnt = np.minimum(answer.values["charge"], answer.values["discharge"])
+    return np.asarray(burnt * (data["per_discharge"] - data["eta_charge"]) > _ENERGY_TOLERANCE)
+
+
+def two_way_limits(data: Mapping[str, Any], one_way: Flags) -> dict[str, Any]:
+    """What the binaries leave to each interval."""
+    return {"two_way_limit": np.where(one_way, 0.0, data["limit"]), "greatest_limit": data["limit"].max()}
 
 
 def runs_that_hold(steps: Flags, among: Flags) -> Flags:

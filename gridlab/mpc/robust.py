@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from gridlab.assets import Battery, Site
 from gridlab.errors import DataError, PlanError
 from gridlab.mpc.base import Decision, Planner, PlanningPolicy, State, Window
-from gridlab.mpc.battery import BatteryPlanner, runs_that_hold
+from gridlab.mpc.battery import BatteryPlanner, both_ways, solve_one_way, two_way_limits
 from gridlab.mpc.policies import ModelPredictive, battery_of, end_band
 from gridlab.mpc.programme import MOST_NODES, Answer, Programme, Session, _asked_by_cvxpy
 from gridlab.mpc.segments import Segments
@@ -332,14 +332,7 @@ class _RobustPlanner:
 
     def _by_budget(self, data: dict[str, Any]) -> Answer:
         """The optimum of the linear programme in which no interval charges and discharges."""
-        one_way = np.zeros(len(data["price"]), dtype=bool)
-        while True:
-            answer = self._session(data, "budget", one_way).solve(data)
-            both = _both_ways(answer, data)
-            if not (both & ~one_way).any():
-                return answer
-            one_way |= runs_that_hold(both, data["price"] <= 0)
-            data |= _two_way_limits(data, one_way)
+        return solve_one_way(lambda one_way: self._session(data, "budget", one_way), data, data["price"])
 
     def _by_cone(self, data: Mapping[str, Any]) -> Answer:
         """The answer of a conic solver that earns what its own prices promise, or else the best of all directions."""
@@ -365,7 +358,7 @@ class _RobustPlanner:
         one_way = data["price"] <= 0
         for _ in range(_MOST_ROUNDS):
             promised = self._with_tangents(data, tangents, one_way)
-            one_way = one_way | _both_ways(promised, data)
+            one_way = one_way | both_ways(promised, data)
             directed = _directed(data, promised, one_way)
             found = [self._asked(directed, "SCS") or self._asked(directed, "CLARABEL"), self._priced(promised, data)]
             for answer, tangent in filter(None, found):
@@ -412,7 +405,7 @@ class _RobustPlanner:
         rows = np.zeros((-(-max(len(tangents), 1) // _TANGENTS) * _TANGENTS, len(one_way)))
         rows[: len(tangents)] = tangents if tangents else 0.0
         ranges = {f"{side}_deviation": rows * data[f"{side}_range"] for side in ("sale", "purchase")}
-        return self._session(data, len(rows), one_way).solve({**data, **ranges, **_two_way_limits(data, one_way)})
+        return self._session(data, len(rows), one_way).solve({**data, **ranges, **two_way_limits(data, one_way)})
 
     def _session(self, data: Mapping[str, Any], protection: Uncertainty | int, one_way: Flags) -> Session:
         """The session of programmes of one shape; it hot-starts from its last answer."""
@@ -516,17 +509,6 @@ def _objective(answer: Answer) -> float:
 def _earns(answer: Answer, promised: Answer) -> bool:
     """Whether an answer is worth, up to the tolerance, what was promised of the best."""
     return promised.objective - answer.objective <= _GAP * max(1.0, abs(answer.objective))
-
-
-def _both_ways(answer: Answer, data: Mapping[str, Any]) -> Flags:
-    """The intervals that charge and discharge to burn energy."""
-    burnt = np.minimum(answer.values["charge"], answer.values["discharge"])
-    return np.asarray(burnt * (data["per_discharge"] - data["eta_charge"]) > _ENERGY_TOLERANCE)
-
-
-def _two_way_limits(data: Mapping[str, Any], one_way: Flags) -> dict[str, Any]:
-    """What the binaries leave to each interval."""
-    return {"two_way_limit": np.where(one_way, 0.0, data["limit"]), "greatest_limit": data["limit"].max()}
 
 
 def _checked_prices(mean: ArrayLike, low: ArrayLike, high: ArrayLike) -> tuple[Floats, Floats, Floats]:

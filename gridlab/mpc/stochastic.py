@@ -20,9 +20,9 @@ from gridlab import risk
 from gridlab.assets import Battery, Site
 from gridlab.errors import DataError
 from gridlab.mpc.base import Decision, Planner, PlanningPolicy, State, Window
-from gridlab.mpc.battery import BatteryPlanner, runs_that_hold
+from gridlab.mpc.battery import BatteryPlanner, solve_one_way
 from gridlab.mpc.policies import ModelPredictive, battery_of, end_band
-from gridlab.mpc.programme import MOST_NODES, Answer, Programme, Session
+from gridlab.mpc.programme import MOST_NODES, Programme, Session
 from gridlab.mpc.segments import Segments
 from gridlab.storage import stored_after
 
@@ -373,7 +373,7 @@ class _TreePlanner:
         tree = _tree(*paths.shape, _checked_committed(n_committed, paths.shape[1]))
         terminal = _by_scenario(terminal, len(paths))
         data = self._data(paths, weights, tree, soc_mwh, end_band, terminal, power_mw)
-        answer = self._solve_one_way(data, tree)
+        answer = solve_one_way(lambda one_way: self._session(data, tree, one_way), data, data["least_price"])
         net = answer.values["discharge"] - answer.values["charge"]
         net[np.abs(net) <= _ENERGY_TOLERANCE] = 0.0
         return self._told(net[tree.nodes], np.nan_to_num(paths), weights, data["start"], terminal, answer.solver)
@@ -417,19 +417,6 @@ class _TreePlanner:
         data |= {"risk_weight": self.aim.risk_weight, "end_base": terminal.base}
         data["tail"] = self.aim.risk_weight * weights / (1 - self.aim.level)
         return data
-
-    def _solve_one_way(self, data: dict[str, Any], tree: _Tree) -> Answer:
-        """The optimum in which no node charges and discharges: binaries are added until it is so."""
-        one_way = np.zeros(len(tree.step), dtype=bool)
-        while True:
-            answer = self._session(data, tree, one_way).solve(data)
-            burnt = np.minimum(answer.values["charge"], answer.values["discharge"])
-            both = burnt * (data["per_discharge"] - data["eta_charge"]) > _ENERGY_TOLERANCE
-            if not (both & ~one_way).any():
-                return answer
-            one_way |= runs_that_hold(both, data["least_price"] <= 0)
-            data["two_way_limit"] = np.where(one_way, 0.0, data["limit"])
-            data["greatest_limit"] = data["limit"].max()
 
     def _session(self, data: Mapping[str, Any], tree: _Tree, one_way: Flags) -> Session:
         """The session of programmes of one shape; it hot-starts from its last answer."""

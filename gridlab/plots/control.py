@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gridlab.errors import DataError
-from gridlab.plots.prices import _days_of
+from gridlab.plots.prices import days_of
 from gridlab.plots.style import (
     COLORS,
     INK,
@@ -102,7 +102,7 @@ def plot_site_schedule(
     validate(prices, "prices")
     names = _machines_of(validate(schedule, "schedule")) if machines is None else list(machines)
     require_columns(schedule, [f"{name}_mw" for name in names], "schedule")
-    shown = _days_of(schedule, first_day, days, market_tz)
+    shown = days_of(schedule, first_day, days, market_tz)
     width = pd.Timedelta(hours=step_hours(schedule.index))
     axes = _three_axes() if axes is None else np.asarray(axes, dtype=object)
     _draw_price(axes[0], prices["price"].reindex(shown.index), width)

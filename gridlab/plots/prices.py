@@ -161,7 +161,7 @@ def plot_dispatch(
     """
     validate(prices, "prices")
     require_columns(validate(schedule, "schedule"), [f"{asset}_mw"], "schedule")
-    shown = _days_of(schedule, first_day, days, market_tz)
+    shown = days_of(schedule, first_day, days, market_tz)
     width = pd.Timedelta(hours=step_hours(schedule.index))
     price_ax, power_ax, stored_ax = axes = _three_axes() if axes is None else axes
     step(price_ax, shown.index, prices["price"].reindex(shown.index), width, color=COLORS["actual"], linewidth=1.2)
@@ -214,7 +214,7 @@ def _shade_gaps(ax: Any, price: pd.Series) -> None:
         label = "_"
 
 
-def _days_of(schedule: pd.DataFrame, first_day: str | None, days: int, market_tz: str) -> pd.DataFrame:
+def days_of(schedule: pd.DataFrame, first_day: str | None, days: int, market_tz: str) -> pd.DataFrame:
     """The rows of some market days."""
     dates = market_dates(schedule.index, market_tz)
     last = dates[-1] - pd.Timedelta(days=days - 1)
