@@ -8,7 +8,8 @@ import pytest
 from gridlab import backtest, mpc
 from gridlab.assets import Battery
 from gridlab.mpc.battery import BatteryPlanner, programme
-from gridlab.mpc.canonical import Data
+from gridlab.programme import Session
+from gridlab.programme.canonical import Data
 
 BATTERY = Battery(1.0, 2.0, 0.922, 0.922)
 STEPS, SHIFTS = 24, 50
@@ -62,14 +63,14 @@ def bench_resolve_bare_highspy(benchmark, plans):
 
 @pytest.mark.benchmark(group=RESOLVE)
 def bench_resolve_session(benchmark, plans):
-    session = mpc.Session(programme(STEPS, 1, False, False))
+    session = Session(programme(STEPS, 1, False, False))
     benchmark(lambda: [session.solve(data) for data in plans])
 
 
 @pytest.mark.benchmark(group=RESOLVE)
 def bench_resolve_cold_session(benchmark, plans):
     compiled = programme(STEPS, 1, False, False)
-    benchmark.pedantic(lambda: [mpc.Session(compiled).solve(data) for data in plans], rounds=5)
+    benchmark.pedantic(lambda: [Session(compiled).solve(data) for data in plans], rounds=5)
 
 
 @pytest.mark.parametrize("solver", ["HIGHS", "CLARABEL", "SCS"])

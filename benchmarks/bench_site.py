@@ -6,10 +6,10 @@ import pytest
 
 from gridlab.assets import Battery, Cooling, Machine, Site
 from gridlab.mpc.base import State, Window
-from gridlab.mpc.programme import Session
 from gridlab.mpc.site import site_planner
 from gridlab.mpc.site_data import calendar, outlook, site_data
 from gridlab.mpc.site_programme import Shape, site_programme
+from gridlab.programme import Session
 
 SITE = Site(
     import_limit_mw=3.0,

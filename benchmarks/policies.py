@@ -23,6 +23,7 @@ import pandas as pd
 from gridlab import backtest, evaluate, mpc, scenarios, sources
 from gridlab.assets import Battery
 from gridlab.forecast import MODELS
+from gridlab.programme import SOLVERS
 from gridlab.schema import quantiles_of
 
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -124,7 +125,7 @@ def table(prices: pd.DataFrame, forecasts: dict[str, pd.DataFrame], hours: float
                 results[f"{name} {model}".strip()] = backtest.run(policy, battery, prices, forecast, horizon=steps)
                 seconds[f"{name} {model}".strip()] = time.process_time() - began
     compared = backtest.compare(results, asset=battery, rng=np.random.default_rng(0))
-    compared["fallbacks"] = {n: sum(r.counts.get(s, 0) for s in mpc.SOLVERS[1:]) for n, r in results.items()}
+    compared["fallbacks"] = {n: sum(r.counts.get(s, 0) for s in SOLVERS[1:]) for n, r in results.items()}
     return markdown(compared.assign(seconds=seconds))
 
 

@@ -10,6 +10,7 @@ from gridlab import mpc
 from gridlab.assets import Battery
 from gridlab.errors import DataError, PlanError
 from gridlab.mpc.battery import programme
+from gridlab.programme import Session
 from gridlab.schema import mock_times, validate
 
 price_lists = st.lists(st.sampled_from([-80, -20, -1, 0, 3, 20, 35, 50, 90, None]), min_size=8, max_size=8)
@@ -91,7 +92,7 @@ def test_burning_energy_at_negative_prices_is_excluded():
 def test_without_binaries_the_programme_would_burn_energy_and_promise_more_than_can_be_had():
     price, battery = np.full(4, -50.0), Battery(1, 1, 0.8, 0.8)
     data = mpc.BatteryPlanner(battery, 1.0)._data(price, 0.0, (0.0, 1.0), mpc.Segments.flat(battery, 0.0), 0.0)
-    relaxed = mpc.Session(programme(4, 1, False, False)).solve(data)
+    relaxed = Session(programme(4, 1, False, False)).solve(data)
     # exact: draw 1, deliver 0.64, draw 1 and 0.25; relaxed: draw 4 and deliver 1.76, at once where need be
     assert np.minimum(relaxed.values["charge"], relaxed.values["discharge"]).max() > 0.1
     assert (plan(price, battery).objective, relaxed.objective) == pytest.approx((50 * 1.61, 50 * 2.24))
@@ -126,7 +127,7 @@ def test_a_shadow_price_is_what_a_little_more_would_earn(price, battery, name, s
     price = np.where(np.isnan(price), 25.0, np.abs(price)) + np.linspace(0, 1, 8)
     planner = mpc.BatteryPlanner(battery, 1.0)
     data = planner._data(price, battery.soc_low_mwh, (0.0, battery.soc_high_mwh), mpc.Segments.flat(battery, 30.0), 0.0)
-    session = mpc.Session(programme(8, 1, False, False))
+    session = Session(programme(8, 1, False, False))
     answer, loosened = session.solve(data), {**data, name: data[name] + 1e-4 * (np.arange(8) == step)}
     tightened = {**data, name: data[name] - 1e-4 * (np.arange(8) == step)}
     more, less = ((session.solve(d).objective - answer.objective) / 1e-4 for d in (loosened, tightened))
@@ -160,8 +161,8 @@ def test_prices_that_cannot_be_planned_on_are_refused(price, said):
 
 def test_when_no_solver_answers_the_battery_rests_until_its_end_asks_for_energy(monkeypatch):
     battery = Battery(1, 2, 1, 1)
-    monkeypatch.setattr(mpc.Session, "_by_highs", lambda *_: None)
-    monkeypatch.setattr("gridlab.mpc.programme._asked_by_cvxpy", lambda *_: (None, "asleep"))
+    monkeypatch.setattr(Session, "_by_highs", lambda *_: None)
+    monkeypatch.setattr("gridlab.programme.session._asked_by_cvxpy", lambda *_: (None, "asleep"))
     rested = plan([10.0, 20, 90, 40], battery, low=1.5)
     assert rested.solver == "HEURISTIC"
     assert rested.power_mw.tolist() == [0, 0, -0.5, -1]
@@ -238,7 +239,7 @@ def test_mpc_rests_when_nothing_is_known():
 def test_where_binaries_take_too_long_the_dynamic_programme_answers_and_says_so(monkeypatch):
     price, battery = np.r_[np.full(6, -20.0), 30.0, 5.0], Battery(1, 2, 0.9, 0.9, degradation_cost=1.0)
     exact = plan(price, battery, terminal_value=12.0)
-    monkeypatch.setattr("gridlab.mpc.programme._certified", lambda *_: False)
+    monkeypatch.setattr("gridlab.programme.session._certified", lambda *_: False)
     planner = mpc.BatteryPlanner(battery, 1.0)
     data = planner._data(price, 0.0, (0.0, 2.0), mpc.Segments.flat(battery, 12.0), 0.0)
     data |= {"two_way_limit": np.zeros(8), "greatest_limit": 1.0}

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridlab.errors import DataError, PlanError
-from gridlab.mpc import Programme, Session, programme
-from gridlab.mpc.certificate import certificate
+from gridlab.programme import Programme, Session
+from gridlab.programme import session as sessions
+from gridlab.programme.certificate import certificate
 
 seeds = st.integers(0, 10_000)
 
@@ -124,7 +125,7 @@ def test_an_answer_that_is_not_the_optimum_fails_its_certificate(column):
 
 def test_a_refuted_answer_is_solved_cold_and_both_are_counted(monkeypatch):
     session, verdicts = Session(PROGRAMME), iter([True, False, True])
-    monkeypatch.setattr(programme, "_certified", lambda *_: next(verdicts))
+    monkeypatch.setattr(sessions, "_certified", lambda *_: next(verdicts))
     first, second = session.solve(data_of(1)), session.solve(data_of(2))
     assert (first.solver, second.solver) == ("HIGHS", "HIGHS_COLD")
     assert dict(session.counts) == {"HIGHS": 1, "HIGHS_COLD": 1, "refuted": 1}
@@ -132,13 +133,13 @@ def test_a_refuted_answer_is_solved_cold_and_both_are_counted(monkeypatch):
 
 def test_after_highs_clarabel_answers_then_scs_and_then_the_heuristic(monkeypatch):
     data, best = data_of(4), Session(PROGRAMME).solve(data_of(4)).objective
-    monkeypatch.setattr(programme, "_certified", lambda *_: False)
+    monkeypatch.setattr(sessions, "_certified", lambda *_: False)
     rest = {"buy": np.zeros(4), "store": np.zeros(4)}
     session = Session(PROGRAMME, heuristic=lambda _: rest)
     by_clarabel = session.solve(data)
-    monkeypatch.setitem(programme._CONIC, "CLARABEL", {"max_iter": 1})
+    monkeypatch.setitem(sessions._CONIC, "CLARABEL", {"max_iter": 1})
     by_scs = session.solve(data)
-    monkeypatch.setitem(programme._CONIC, "SCS", {"max_iters": 1})
+    monkeypatch.setitem(sessions._CONIC, "SCS", {"max_iters": 1})
     by_heuristic = session.solve(data)
     assert [a.solver for a in (by_clarabel, by_scs, by_heuristic)] == ["CLARABEL", "SCS", "HEURISTIC"]
     assert [by_clarabel.objective, by_scs.objective] == pytest.approx([best, best], abs=1e-3)

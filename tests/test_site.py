@@ -585,8 +585,8 @@ def test_a_service_is_met_even_where_missing_it_was_priced_too_low(monkeypatch):
 
 @pytest.mark.parametrize("room", [0.0, 0.2])
 def test_where_no_solver_answers_the_site_rests_within_its_limits(monkeypatch, room):
-    monkeypatch.setattr("gridlab.mpc.programme.Session._by_highs", lambda *_: None)
-    monkeypatch.setattr("gridlab.mpc.programme._asked_by_cvxpy", lambda *_: (None, "none"))
+    monkeypatch.setattr("gridlab.programme.session.Session._by_highs", lambda *_: None)
+    monkeypatch.setattr("gridlab.programme.session._asked_by_cvxpy", lambda *_: (None, "none"))
     state = SiteState(running={"jobs": 2.0, "gpus": 9.0}, started={"jobs": np.array([0.0, 1.0])})
     site = replace(WHOLE, cooling=replace(CHILLER, room_mwh_per_c=room))
     start = replace(beginning(site, 1.0, state), end_low_mwh=1.5)

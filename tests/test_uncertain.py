@@ -18,6 +18,7 @@ from gridlab.mpc import robust as robust_module
 from gridlab.mpc.robust import Robust, plan_robust
 from gridlab.mpc.segments import Segments
 from gridlab.mpc.stochastic import Stochastic, plan_stochastic
+from gridlab.programme import Session
 from gridlab.schema import mock_times
 
 LEVELS = [-80.0, -20.0, -1.0, 0.0, 3.0, 20.0, 35.0, 50.0, 90.0]
@@ -489,8 +490,8 @@ def test_what_a_policy_cannot_plan_on_is_refused_with_the_remedy():
 
 def test_when_no_solver_answers_the_plan_is_one_that_can_be_done_and_says_so(monkeypatch):
     mean, below, above = market_with_ranges()
-    monkeypatch.setattr(mpc.Session, "_by_highs", lambda *_: None)
-    monkeypatch.setattr("gridlab.mpc.programme._asked_by_cvxpy", lambda *_: (None, "silent"))
+    monkeypatch.setattr(Session, "_by_highs", lambda *_: None)
+    monkeypatch.setattr("gridlab.programme.session._asked_by_cvxpy", lambda *_: (None, "silent"))
     monkeypatch.setattr(robust_module, "_asked_by_cvxpy", lambda *_: (None, "silent"))
     monkeypatch.setattr(robust_module, "_MOST_ROUNDS", 2)
     options = {"soc_mwh": 0.0, "end_low_mwh": 1.5}

@@ -15,6 +15,7 @@ from gridlab.backtest.windows import Agenda, agenda
 from gridlab.days import gap_dates
 from gridlab.dispatch import dispatch
 from gridlab.errors import PlanError
+from gridlab.programme import SOLVERS
 from gridlab.schema import step_hours
 from gridlab.storage import bands_ahead, execute
 
@@ -38,7 +39,7 @@ class Result(NamedTuple):
         Sum of the asset's own entries: sales less purchases less wear, what machines made, and gains in the value of
         stored energy, whose own sum is zero where the run ends with the energy that it began with. [$]
     counts : mapping
-        `plans`, the solvers by name and how many plans each made (those after the first of `gridlab.mpc.SOLVERS` are
+        `plans`, the solvers by name and how many plans each made (those after the first of `programme.SOLVERS` are
         fallbacks), `gap_days` (market days with an interval that could not be traded, or cut short), `clipped_mwh`,
         energy planned that the battery could not do, and of a site `shed_mwh`, energy of machines that had to stop.
     """
@@ -119,7 +120,7 @@ def run(
     settled = ledger.post(done.flows, plans.period, degradation_cost=asset.degradation_cost)
     carried = ledger.carry(executed, soc_mwh=start_soc, market_tz=market_tz)
     entries = pd.concat([settled, carried], ignore_index=True)
-    counts: dict[str, float] = {solver: solvers[solver] for solver in mpc.SOLVERS if solver in solvers}
+    counts: dict[str, float] = {solver: solvers[solver] for solver in SOLVERS if solver in solvers}
     counts |= {"clipped_mwh": done.clipped_mwh}
     return _result(executed, done.flows, entries, counts, plans, market_tz)
 

@@ -12,6 +12,7 @@ from gridlab import ledger, mpc
 from gridlab.assets import Site
 from gridlab.backtest.windows import Agenda
 from gridlab.dispatch import SiteDispatch, execute_site, flows_table
+from gridlab.programme import SOLVERS
 from gridlab.schema import step_hours
 from gridlab.storage import bands_ahead
 
@@ -44,7 +45,7 @@ def run_site(site: Site, plans: Agenda, planner: mpc.Planner, start: float, tz: 
     if site.battery is not None:
         carried = ledger.carry(schedule, soc_mwh=start, market_tz=tz, account="site")
         entries = pd.concat([entries, carried, ledger.true_up(schedule, soc_mwh=start)], ignore_index=True)
-    counts: dict[str, float] = {solver: solvers[solver] for solver in mpc.SOLVERS if solver in solvers}
+    counts: dict[str, float] = {solver: solvers[solver] for solver in SOLVERS if solver in solvers}
     counts |= {name: sum(getattr(step, name) for step in steps) for name in ("clipped_mwh", "shed_mwh")}
     return SiteRun(schedule, flows_table(meters, times), entries, counts)
 

@@ -5,7 +5,6 @@ from gridlab.mpc.base import Decision, Planner, PlanningPolicy, Policy, State, W
 from gridlab.mpc.battery import BatteryPlanner, Plan, plan_battery
 from gridlab.mpc.family import POLICIES
 from gridlab.mpc.policies import DayAhead, Idle, ModelPredictive, PerfectForesight, Threshold, ValueFunction
-from gridlab.mpc.programme import SOLVERS, Answer, Programme, Session
 from gridlab.mpc.robust import Robust, RobustPlan, plan_robust
 from gridlab.mpc.site import SitePlan, SitesPlan, plan_site, plan_sites
 from gridlab.mpc.stochastic import Stochastic, StochasticPlan, plan_stochastic
@@ -21,8 +20,6 @@ from gridlab.mpc.value import (
 
 __all__ = [
     "POLICIES",
-    "SOLVERS",
-    "Answer",
     "BatteryPlanner",
     "DayAhead",
     "Decision",
@@ -34,11 +31,9 @@ __all__ = [
     "Planner",
     "PlanningPolicy",
     "Policy",
-    "Programme",
     "Robust",
     "RobustPlan",
     "Segments",
-    "Session",
     "SitePlan",
     "SiteState",
     "SitesPlan",

@@ -109,7 +109,7 @@ class Decision(NamedTuple):
     columns : mapping of str to ndarray, shape (n_steps,)
         The schedule's columns. [MW, MWh]
     solver : str, optional
-        Which of `gridlab.mpc.SOLVERS` answered; None where none was asked.
+        Which of `gridlab.programme.SOLVERS` answered; None where none was asked.
     """
 
     columns: Mapping[str, Floats]

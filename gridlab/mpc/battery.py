@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from gridlab.assets import Battery
 from gridlab.errors import DataError, PlanError
-from gridlab.mpc.programme import Answer, Programme, Session
 from gridlab.mpc.segments import Segments
 from gridlab.mpc.value import value_of_energy
+from gridlab.programme import Answer, Programme, Session
 from gridlab.storage import bands_ahead, reach, stored_after, towards
 
 Floats = NDArray[np.float64]

@@ -18,8 +18,9 @@ from gridlab.errors import DataError, PlanError
 from gridlab.mpc.base import Decision, Planner, PlanningPolicy, State, Window
 from gridlab.mpc.battery import BatteryPlanner, both_ways, solve_one_way, two_way_limits
 from gridlab.mpc.policies import ModelPredictive, battery_of, end_band
-from gridlab.mpc.programme import MOST_NODES, Answer, Programme, Session, _asked_by_cvxpy
 from gridlab.mpc.segments import Segments
+from gridlab.programme import MOST_NODES, Answer, Programme, Session
+from gridlab.programme.session import _asked_by_cvxpy
 from gridlab.schema import quantile_column
 from gridlab.storage import bands_ahead, stored_after, towards
 

@@ -19,11 +19,11 @@ from gridlab.assets import Battery, Site
 from gridlab.errors import DataError, PlanError
 from gridlab.mpc.base import Decision, Planner, State, Window, window_of
 from gridlab.mpc.battery import runs_that_hold
-from gridlab.mpc.programme import MOST_NODES, SOLVERS, Answer, Session
 from gridlab.mpc.segments import Segments
 from gridlab.mpc.site_answer import Task, at_rest, missed_service, read, refusal, waste
 from gridlab.mpc.site_data import Calendar, calendar, outlook, site_data
 from gridlab.mpc.site_programme import Shape, site_programme
+from gridlab.programme import MOST_NODES, SOLVERS, Answer, Session
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -46,7 +46,7 @@ class SitePlan:
         Money expected: sales less purchases, what the machines earn, and the regulation's payment, less wear, starts,
         stops and the demand charge on what the greatest power rises, and the terminal value of what is left. [$]
     solver : str
-        Which of `gridlab.mpc.SOLVERS` answered.
+        Which of `gridlab.programme.SOLVERS` answered.
     slacks : mapping of str to ndarray
         By how much limits that may be missed were missed: machine-hours of service by market day, degrees of the room.
     """
@@ -82,7 +82,7 @@ class SitesPlan:
     objective : float
         The sum of theirs. [$]
     solver : str
-        Which of `gridlab.mpc.SOLVERS` answered.
+        Which of `gridlab.programme.SOLVERS` answered.
     """
 
     plans: Mapping[str, SitePlan]

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from gridlab.assets import Battery, Cooling, Machine, Site
 from gridlab.errors import PlanError
 from gridlab.mpc.base import State
-from gridlab.mpc.programme import Answer
 from gridlab.mpc.site_data import Calendar, Outlook, room_start
 from gridlab.mpc.site_programme import GIVEN, N_CHORDS, Shape, chords
+from gridlab.programme import Answer
 from gridlab.storage import bands_ahead, stored_after, towards
 
 Floats = NDArray[np.float64]

@@ -28,7 +28,7 @@ import numpy as np
 
 from gridlab.assets import Battery, Cooling, Machine, Site
 from gridlab.errors import DataError
-from gridlab.mpc.programme import Programme
+from gridlab.programme import Programme
 
 GIVEN = "given: "
 """Before the name of the limit in that of the variable by which it gives way."""

@@ -22,8 +22,8 @@ from gridlab.errors import DataError
 from gridlab.mpc.base import Decision, Planner, PlanningPolicy, State, Window
 from gridlab.mpc.battery import BatteryPlanner, solve_one_way
 from gridlab.mpc.policies import ModelPredictive, battery_of, end_band
-from gridlab.mpc.programme import MOST_NODES, Programme, Session
 from gridlab.mpc.segments import Segments
+from gridlab.programme import MOST_NODES, Programme, Session
 from gridlab.storage import stored_after
 
 Floats = NDArray[np.float64]

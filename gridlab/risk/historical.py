@@ -1,4 +1,4 @@
-"""Risk: measures of a loss. A loss is money paid, positive; it is minus a profit."""
+"""Measures by history: a loss has the scenarios given, each with its probability."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -122,7 +122,7 @@ class Canonical:
 
     def data(self, vector: Floats) -> Data:
         """The linear programme of one vector of parameters."""
-        from gridlab.mpc.canonical_core import assemble
+        from gridlab.programme.canonical_core import assemble
 
         n_columns, at_rows, at_matrix = self.ends
         entries, lower, upper, row_lower, row_upper = assemble(

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlab.mpc.canonical import Canonical, Data
+from gridlab.programme.canonical import Canonical, Data
 
 Floats = NDArray[np.float64]
 

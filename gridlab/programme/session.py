@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import PlanError
-from gridlab.mpc.canonical import Canonical, Data, canonical
+from gridlab.programme.canonical import Canonical, Data, canonical
 
 Floats = NDArray[np.float64]
 Heuristic = Callable[[Mapping[str, Any]], Mapping[str, Floats]]
@@ -269,7 +269,7 @@ def _model(form: Canonical, lp: Data) -> Any:
 
 def _certified(form: Canonical, lp: Data, point: _Point, mip_gap: float | None) -> bool:
     """Whether an answer is feasible and, by its own prices, the best; whole numbers rest on HiGHS's own gap."""
-    from gridlab.mpc.certificate import certificate
+    from gridlab.programme.certificate import certificate
 
     primal, dual, gap = certificate(form, lp, point.x, point.y)
     if mip_gap is not None:
