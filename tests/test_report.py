@@ -17,6 +17,7 @@ from gridlab import report
 from gridlab.errors import DataError
 from gridlab.report import words
 from gridlab.report.record import plain
+from gridlab.schema import mock_entries
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -480,3 +481,23 @@ def test_in_a_browser_the_pages_fit_a_phone_load_nothing_and_the_index_sorts(pag
     assert len(shown["images"]) == 2
     assert min(shown["images"]) > 100
     assert listed["sorted"] == [["9.25", "70.5", ""], ["70.5", "9.25", ""]]
+
+
+def test_ledgers_lie_beside_the_page_and_say_whether_they_are_simulated(tmp_path):
+    entries = mock_entries(days=2)
+    entries.attrs["market_tz"] = "UTC"
+    record = a_record(ledgers={"mpc LEAR": entries, "idle": entries}, simulated=True)
+    page = report.write(record, tmp_path).read_text()
+    assert "ledger/" in page
+    kept = pd.read_parquet(tmp_path / "ledger" / "mpc-lear.parquet")
+    pd.testing.assert_frame_equal(kept, entries)
+    assert kept.attrs == {"market_tz": "UTC", "simulated": True}
+    assert entries.attrs == {"market_tz": "UTC"}
+    report.write(a_record(ledgers={"idle": entries}), tmp_path)
+    assert [path.name for path in (tmp_path / "ledger").iterdir()] == ["idle.parquet"]
+    assert "ledger/" not in report.write(a_record(), tmp_path).read_text()
+
+
+def test_a_ledger_that_is_none_is_refused():
+    with pytest.raises(DataError, match="entries has no column"):
+        a_record(ledgers={"idle": pd.DataFrame({"profit": [1.0]})})

@@ -7,7 +7,7 @@ import pytest
 from gridlab.errors import DataError
 from gridlab.schema import validate
 from gridlab.sources import describe, read_epf, simulate_market
-from gridlab.sources.simulate import FREQS, GREATEST_PRICE, LEAST_PRICE, WIND_CAPACITY_GW, Reverting, _path
+from gridlab.sources.simulate import FREQS, GREATEST_PRICE, LEAST_PRICE, WIND_CAPACITY_GW, Reverting, path
 
 SEEDS = range(12)
 TWO_YEARS = 730
@@ -115,7 +115,7 @@ def test_load_raises_the_price_and_wind_lowers_it():
 
 def test_a_path_is_stationary_and_reverts_at_the_rate_stated_whatever_the_step():
     for step_hours in (1.0, 1 / 12):
-        x = _path(Reverting(hours=5, sd=2.0), 200_000, step_hours, np.random.default_rng(3))
+        x = path(Reverting(hours=5, sd=2.0), 200_000, step_hours, np.random.default_rng(3))
         lag = round(5 / step_hours)
         assert x.std() == pytest.approx(2.0, rel=0.08)
         assert np.corrcoef(x[lag:], x[:-lag])[0, 1] == pytest.approx(np.exp(-1), abs=0.06)
@@ -123,7 +123,7 @@ def test_a_path_is_stationary_and_reverts_at_the_rate_stated_whatever_the_step()
 
 def test_a_path_begins_as_it_goes_on():
     rng = np.random.default_rng(4)
-    starts = [_path(Reverting(hours=100, sd=3.0), 2, 1.0, rng) for _ in range(4000)]
+    starts = [path(Reverting(hours=100, sd=3.0), 2, 1.0, rng) for _ in range(4000)]
     assert np.std(starts, axis=0) == pytest.approx([3.0, 3.0], rel=0.05)
 
 

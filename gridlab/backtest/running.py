@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,8 @@ class Result(NamedTuple):
         What was done, a `schedule` table, and beside it the `price` at which it was settled; the price is NaN where
         nothing could be traded, because it is missing or because no plan reaches there.
     flows, entries : DataFrame
-        The `flows` and the double `entries`.
+        The `flows` and the double `entries`, whose attrs hold `market_tz` and `power_mw` (the battery's power, or what
+        the site may draw).
     profit : float
         Sum of the asset's own entries: sales less purchases less wear, what machines made, and gains in the value of
         stored energy, whose own sum is zero where the run ends with the energy that it began with. [$]
@@ -122,14 +123,14 @@ def run(
     entries = pd.concat([settled, carried], ignore_index=True)
     counts: dict[str, float] = {solver: solvers[solver] for solver in SOLVERS if solver in solvers}
     counts |= {"clipped_mwh": done.clipped_mwh}
-    return _result(executed, done.flows, entries, counts, plans, market_tz)
+    return _result(executed, done.flows, entries, counts, plans, _facts(asset.power_mw, market_tz))
 
 
 def _run_site(policy: mpc.Policy, site: Site, plans: Agenda, soc_mwh: float | None, market_tz: str) -> Result:
     start = _least_mwh(site) if soc_mwh is None else soc_mwh
     planner = _planner(policy, site, step_hours(plans.period.index))
     done = run_site(site, plans, planner, start, market_tz)
-    return _result(*done, plans, market_tz)
+    return _result(*done, plans, _facts(site.import_limit_mw, market_tz))
 
 
 def _least_mwh(site: Site) -> float:
@@ -145,10 +146,16 @@ def _result(
     entries: pd.DataFrame,
     counts: Mapping[str, float],
     plans: Agenda,
-    market_tz: str,
+    facts: dict[str, Any],
 ) -> Result:
-    counts = {"plans": len(plans.spans), **counts, "gap_days": len(gap_dates(schedule, market_tz))}
+    entries.attrs = facts
+    counts = {"plans": len(plans.spans), **counts, "gap_days": len(gap_dates(schedule, facts["market_tz"]))}
     return Result(schedule, flows, entries, ledger.profit(entries, ledger.owner(entries)), counts)
+
+
+def _facts(power_mw: float, market_tz: str) -> dict[str, Any]:
+    """What a ledger says of itself where it is kept: the power that profits are divided by, and when a day begins."""
+    return {"power_mw": float(power_mw), "market_tz": market_tz}
 
 
 def _carried_out(

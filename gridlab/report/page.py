@@ -26,7 +26,7 @@ def write(record: Record, out_dir: str | Path) -> Path:
         What the run found.
     out_dir : str or Path
         The run's folder, taken from the project's root when relative. It gets ``record.json``, ``report.html``,
-        ``figures/*.png`` and ``tables/*.parquet``, each whole or not at all.
+        ``figures/*.png``, ``tables/*.parquet`` and ``ledger/*.parquet``, each whole or not at all.
 
     Returns
     -------

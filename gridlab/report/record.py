@@ -14,6 +14,7 @@ import pandas as pd
 
 from gridlab.errors import DataError
 from gridlab.files import replacing
+from gridlab.schema import validate
 
 SCHEMA_VERSION = 1
 _DPI = 200
@@ -61,12 +62,15 @@ class Record:
         Whether the prices are simulated; the page says so in a banner.
     parameters : mapping, optional
         The run's parameters, where no manifest will give them.
+    ledgers : mapping of str to DataFrame, optional
+        An `entries` table a strategy, kept beside the page for the study of risk and not shown on it; the files say
+        whether the prices were simulated.
 
     Raises
     ------
     DataError
-        If the verdict has not five sentences, `headline` is no table's title, two titles coincide, or a table has
-        columns in levels.
+        If the verdict has not five sentences, `headline` is no table's title, two titles coincide, a table has
+        columns in levels, or a ledger is no `entries` table.
 
     Examples
     --------
@@ -91,6 +95,7 @@ class Record:
     metrics: Mapping[str, float]
     simulated: bool
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    ledgers: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.verdict, str) or len(self.verdict) != len(_VERDICT):
@@ -104,6 +109,9 @@ class Record:
                 raise DataError(f"table '{title}' has columns in levels: give each column one name")
         _refuse_same_names("figures", [item.title for item in self.figures])
         _refuse_same_names("tables", list(self.tables))
+        _refuse_same_names("ledgers", list(self.ledgers))
+        for entries in self.ledgers.values():
+            validate(entries, "entries")
 
 
 def figure(drawing: Any, title: str, alt: str) -> Figure:
@@ -148,7 +156,7 @@ def figure(drawing: Any, title: str, alt: str) -> Figure:
 
 
 def save(record: Record, folder: Path) -> None:
-    """Write the figures, the tables and then the record that names them; those of an older record are removed."""
+    """Write figures, tables and ledgers, then the record that names them; those of an older record are removed."""
     content = _as_json(record)
     for item, described in zip(record.figures, content["figures"], strict=True):
         with replacing(folder / described["file"]) as path:
@@ -156,11 +164,17 @@ def save(record: Record, folder: Path) -> None:
     for table, described in zip(record.tables.values(), content["tables"], strict=True):
         with replacing(folder / described["file"]) as path:
             table.rename(columns=str).to_parquet(path)
+    for entries, described in zip(record.ledgers.values(), content["ledgers"], strict=True):
+        with replacing(folder / described["file"]) as path:
+            _with_facts(entries, record.simulated).to_parquet(path)
     with replacing(folder / "record.json") as path:
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    named = {folder / described["file"] for described in [*content["figures"], *content["tables"]]}
-    for old in {*folder.glob("figures/*.png"), *folder.glob("tables/*.parquet")} - named:
-        old.unlink()
+    named = {folder / item["file"] for kind in ("figures", "tables", "ledgers") for item in content[kind]}
+    for old in {
+        path for kind in ("figures/*.png", "tables/*.parquet", "ledger/*.parquet") for path in folder.glob(kind)
+    }:
+        if old not in named:
+            old.unlink()
 
 
 def load(folder: str | Path) -> dict[str, Any]:
@@ -230,6 +244,7 @@ def _as_json(record: Record) -> dict[str, Any]:
         "verdict": list(record.verdict),
         "figures": figures,
         "tables": [_table_as_json(title, table) for title, table in record.tables.items()],
+        "ledgers": [{"title": name, "file": f"ledger/{_slug(name)}.parquet"} for name in record.ledgers],
         "headline": record.headline,
         "method": list(record.method),
         "limits": list(record.limits),
@@ -237,6 +252,12 @@ def _as_json(record: Record) -> dict[str, Any]:
         "simulated": bool(record.simulated),
         "parameters": plain(record.parameters),
     }
+
+
+def _with_facts(entries: pd.DataFrame, simulated: bool) -> pd.DataFrame:
+    entries = entries.copy(deep=False)
+    entries.attrs = {**entries.attrs, "simulated": bool(simulated)}
+    return entries
 
 
 def _table_as_json(title: str, table: pd.DataFrame) -> dict[str, Any]:

@@ -6,11 +6,13 @@ is. What a reader did to the rows stands in ``prices.attrs["notes"]``, one sente
 """
 
 from gridlab.sources.caiso import parse_caiso, read_caiso
+from gridlab.sources.daily import read_entries, read_returns
 from gridlab.sources.describe import Description, describe
 from gridlab.sources.epf import parse_epf, read_epf
 from gridlab.sources.gridstatus import parse_gridstatus, read_gridstatus
 from gridlab.sources.plain import parse_csv, read_csv
 from gridlab.sources.prices import read_prices, write_parquet
+from gridlab.sources.products import simulate_products
 from gridlab.sources.simulate import simulate_market
 
 __all__ = [
@@ -22,9 +24,12 @@ __all__ = [
     "parse_gridstatus",
     "read_caiso",
     "read_csv",
+    "read_entries",
     "read_epf",
     "read_gridstatus",
     "read_prices",
+    "read_returns",
     "simulate_market",
+    "simulate_products",
     "write_parquet",
 ]

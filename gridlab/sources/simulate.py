@@ -139,35 +139,35 @@ def _load(times: pd.DatetimeIndex, step_hours: float, rng: np.random.Generator) 
     winter = (1 + np.cos(year)) / 2
     day = winter * _by_hour(WINTER_DAY, hour) + (1 - winter) * _by_hour(SUMMER_DAY, hour)
     season = 1 + 0.02 * np.cos(year) + 0.10 * np.cos(2 * year)
-    weather = _path(WEATHER, len(times), step_hours, rng) * (1 + 0.5 * np.cos(2 * year))
+    weather = path(WEATHER, len(times), step_hours, rng) * (1 + 0.5 * np.cos(2 * year))
     load = MEAN_LOAD_GW * season * day * np.take(WEEK, times.dayofweek) * np.exp(weather)
-    forecast = load * np.exp(_path(LOAD_ERROR, len(times), step_hours, rng))
+    forecast = load * np.exp(path(LOAD_ERROR, len(times), step_hours, rng))
     return np.asarray(load), np.asarray(forecast)
 
 
 def _wind(times: pd.DatetimeIndex, step_hours: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Wind and its forecast [GW]; more of it in winter and at night."""
     usual = -1.1 + 0.5 * np.cos(_year_angle(times)) + 0.15 * np.cos(2 * np.pi * (_hour(times) - 2) / 24)
-    logit = usual + _path(WIND, len(times), step_hours, rng)
-    error = _path(WIND_ERROR, len(times), step_hours, rng)
+    logit = usual + path(WIND, len(times), step_hours, rng)
+    error = path(WIND_ERROR, len(times), step_hours, rng)
     return WIND_CAPACITY_GW / (1 + np.exp(-logit)), WIND_CAPACITY_GW / (1 + np.exp(-logit - error))
 
 
 def _price(net_load: Floats, step_hours: float, rng: np.random.Generator) -> Floats:
     """Price [$/MWh] at a load less wind [GW]."""
     n_steps = len(net_load)
-    tight = net_load + _path(OUTAGES, n_steps, step_hours, rng)
+    tight = net_load + path(OUTAGES, n_steps, step_hours, rng)
     supply = 27.0 * np.exp(0.013 * (tight - 84)) + 6 * np.exp(np.minimum(0.13 * (tight - 130), 3.4))
     excess = 4 * np.exp(np.minimum((60 - tight) / 8, 2.5))
-    fuel = np.exp(_path(FUEL, n_steps, step_hours, rng))
-    noise = _path(HOURLY_NOISE, n_steps, step_hours, rng) + _path(DAILY_NOISE, n_steps, step_hours, rng)
-    above = np.clip(_path(TIGHTNESS, n_steps, step_hours, rng) - SCARCE_ABOVE, 0, SCARCE_AT_MOST)
+    fuel = np.exp(path(FUEL, n_steps, step_hours, rng))
+    noise = path(HOURLY_NOISE, n_steps, step_hours, rng) + path(DAILY_NOISE, n_steps, step_hours, rng)
+    above = np.clip(path(TIGHTNESS, n_steps, step_hours, rng) - SCARCE_ABOVE, 0, SCARCE_AT_MOST)
     scarcity = np.exp(SCARCE_SLOPE * above)
     price = fuel * (supply * scarcity * (1 + noise + _spikes(n_steps, step_hours, rng)) - excess)
     return np.asarray(np.clip(price, LEAST_PRICE, GREATEST_PRICE))
 
 
-def _path(process: Reverting, n_steps: int, step_hours: float, rng: np.random.Generator) -> Floats:
+def path(process: Reverting, n_steps: int, step_hours: float, rng: np.random.Generator) -> Floats:
     """A stationary path at any step, exact in law."""
     keep = np.exp(-step_hours / process.hours)
     shocks = process.sd * rng.normal(size=n_steps)
