@@ -8,6 +8,7 @@ every policy knows it.
 
 from gridlab.backtest.comparing import compare, daily_profit
 from gridlab.backtest.running import Result, run
+from gridlab.backtest.stressing import Shock, run_stressed
 from gridlab.backtest.windows import with_last_known
 
-__all__ = ["Result", "compare", "daily_profit", "run", "with_last_known"]
+__all__ = ["Result", "Shock", "compare", "daily_profit", "run", "run_stressed", "with_last_known"]

@@ -1,7 +1,6 @@
 """Strategies side by side: profits by day, shares of perfect foresight and how sure they are."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +13,6 @@ from gridlab.days import gap_dates, market_dates
 from gridlab.errors import DataError
 
 Floats = NDArray[np.float64]
-
-_LEAST_BLOCK_DAYS = 7.0
-_RESAMPLES = 1000
-_LEAST_PROFIT = 0.01  # $ a day below which a share of it says nothing
 
 
 def daily_profit(results: Mapping[str, Result], *, market_tz: str = "UTC") -> pd.DataFrame:
@@ -122,22 +117,20 @@ def compare(
     True
     """
     daily = _comparable_days(results, benchmark, level, market_tz)
-    total, loss = daily.sum(), 0.0 - daily.to_numpy().T
+    profit, total = daily.to_numpy().T, daily.sum()
     low, high = _capture_interval(daily, benchmark, level, rng)
     table = {
-        "profit_per_mw_year": total / len(daily) * 365 / _power_mw(asset),
-        "capture": _ratio(total, total[benchmark], len(daily)),
+        "profit_per_mw_year": risk.profit_per_mw_year(profit, _power_mw(asset)),
+        "capture": risk.ratio_of_totals(total, total[benchmark], len(daily)),
         "capture_low": low,
         "capture_high": high,
-        "cycles_per_day": pd.Series({n: _cycles(r, asset, daily.index, market_tz) for n, r in results.items()}),
-        "var": pd.Series(risk.var(loss, level), index=daily.columns),
-        "cvar": pd.Series(risk.cvar(loss, level), index=daily.columns),
-        "share_best_days": _ratio(
-            0.01 * len(daily) * pd.Series(risk.cvar(-loss, 0.99), index=daily.columns), total, len(daily)
-        ),
-        "days": pd.Series(len(daily), index=daily.columns),
+        "cycles_per_day": [_cycles(result, asset, daily.index, market_tz) for result in results.values()],
+        "var": risk.var(0.0 - profit, level),
+        "cvar": risk.cvar(0.0 - profit, level),
+        "share_best_days": risk.share_of_best_days(profit),
+        "days": len(daily),
     }
-    return pd.DataFrame(table).rename_axis(index="strategy")
+    return pd.DataFrame(table, index=daily.columns.rename("strategy"))
 
 
 def _comparable_days(results: Mapping[str, Result], benchmark: str, level: float, market_tz: str) -> pd.DataFrame:
@@ -157,7 +150,7 @@ def _by_day(statement: pd.DataFrame, dates: pd.DatetimeIndex) -> pd.Series:
     profit = statement["profit"]
     if "demand" in statement:
         charge = statement["demand"]
-        profit = profit - charge + charge.groupby(charge.index.to_period("M")).transform("mean")
+        profit = profit - charge + ledger.spread_by_month(charge)
     return profit.reindex(dates, fill_value=0.0)
 
 
@@ -176,38 +169,19 @@ def _whole_dates(results: Mapping[str, Result], market_tz: str) -> pd.DatetimeIn
     return dates.rename("date")
 
 
-def _ratio(numerator: pd.Series, denominator: Any, n_days: int) -> pd.Series:
-    """The quotient, NaN where the denominator is not a profit worth the name."""
-    denominator = pd.Series(denominator, index=numerator.index)
-    return numerator / denominator.where(denominator > _LEAST_PROFIT * n_days)
-
-
 def _capture_interval(
     daily: pd.DataFrame, benchmark: str, level: float, rng: np.random.Generator
 ) -> tuple[pd.Series, pd.Series]:
     """Bounds of the ratio of sums: resampled days give its standard error, blocks the freedom of Student's t."""
-    from arch.bootstrap import StationaryBootstrap
-    from scipy.stats import t
+    place = daily.columns.get_loc(benchmark)
 
-    ratio = _ratio(daily.sum(), daily[benchmark].sum(), len(daily))
-    block = _block_days(daily[benchmark])
-    freedom = len(daily) / block - 1
-    if freedom < 1:
-        return ratio * np.nan, ratio * np.nan
-    sample = StationaryBootstrap(block, daily.to_numpy(), seed=rng)
-    totals = pd.DataFrame([data[0].sum(axis=0) for data, _ in sample.bootstrap(_RESAMPLES)], columns=daily.columns)
-    error = totals.apply(_ratio, args=(totals[benchmark], len(daily))).std()
-    reach = t.ppf((1 + level) / 2, freedom) * error
-    return ratio - reach, ratio + reach
+    def captured(days: Floats) -> Floats:
+        total = days.sum(axis=0)
+        return risk.ratio_of_totals(total, total[place], len(days))
 
-
-def _block_days(profit: pd.Series) -> float:
-    """Mean length of a block: the optimal one for the benchmark's profit, a week at least."""
-    from arch.bootstrap import optimal_block_length
-
-    varies = len(profit) > 4 * _LEAST_BLOCK_DAYS and profit.std() > 0
-    optimal = float(optimal_block_length(profit)["stationary"].iloc[0]) if varies else _LEAST_BLOCK_DAYS
-    return max(optimal, _LEAST_BLOCK_DAYS)
+    block = risk.block_length(daily[benchmark])
+    low, high, _ = risk.bootstrap_interval(captured, daily, level=level, rng=rng, block_days=block)
+    return pd.Series(low, index=daily.columns), pd.Series(high, index=daily.columns)
 
 
 def _power_mw(asset: Battery | Site) -> float:
@@ -220,7 +194,7 @@ def _cycles(result: Result, asset: Battery | Site, dates: pd.DatetimeIndex, mark
     battery = asset if isinstance(asset, Battery) else asset.battery
     if battery is None:
         return 0.0
-    stored = result.flows[(result.flows["meter"] == "battery") & (result.flows["energy_mwh"] < 0)]
-    counted = market_dates(pd.DatetimeIndex(stored["time"]), market_tz).isin(dates)
+    counted = market_dates(pd.DatetimeIndex(result.flows["time"]), market_tz).isin(dates)
+    moved = result.flows["energy_mwh"].where(counted & (result.flows["meter"] == "battery"), 0.0)
     usable = battery.soc_high_mwh - battery.soc_low_mwh
-    return float(stored["energy_mwh"][counted].abs().sum() / usable / len(dates))
+    return float(risk.equivalent_full_cycles(0.0 - moved.clip(upper=0.0), usable)) / len(dates)

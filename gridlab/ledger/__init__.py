@@ -2,6 +2,20 @@
 
 from gridlab.ledger.accounts import CAUSES, SITE_CAUSES, carry, owner, profit, statement, true_up
 from gridlab.ledger.battery import post
+from gridlab.ledger.services import by_service, service_returns, spread_by_month
 from gridlab.ledger.site import post_site
 
-__all__ = ["CAUSES", "SITE_CAUSES", "carry", "owner", "post", "post_site", "profit", "statement", "true_up"]
+__all__ = [
+    "CAUSES",
+    "SITE_CAUSES",
+    "by_service",
+    "carry",
+    "owner",
+    "post",
+    "post_site",
+    "profit",
+    "service_returns",
+    "spread_by_month",
+    "statement",
+    "true_up",
+]

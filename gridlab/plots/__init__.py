@@ -15,6 +15,7 @@ from gridlab.plots.control import (
 )
 from gridlab.plots.evaluation import plot_calibration, plot_coverage_by_hour, plot_drift, plot_p_values
 from gridlab.plots.forecasts import plot_error_by_hour, plot_forecast_fan, plot_paths
+from gridlab.plots.portfolio import plot_allocations, plot_frontier, plot_frontier_weights, plot_weights
 from gridlab.plots.prices import plot_daily_shape, plot_dispatch, plot_prices
 from gridlab.plots.profits import (
     plot_capture,
@@ -22,7 +23,9 @@ from gridlab.plots.profits import (
     plot_daily_profit,
     plot_profit_distribution,
 )
+from gridlab.plots.risk import plot_drawdown, plot_hits, plot_loss_distribution, plot_mean_excess
 from gridlab.plots.scenarios import plot_autocorrelation, plot_distributions, plot_pit
+from gridlab.plots.services import plot_attribution, plot_stress
 from gridlab.plots.style import COLORS, LINES, Line, line_styles
 
 __all__ = [
@@ -30,6 +33,8 @@ __all__ = [
     "LINES",
     "Line",
     "line_styles",
+    "plot_allocations",
+    "plot_attribution",
     "plot_autocorrelation",
     "plot_best_days",
     "plot_calibration",
@@ -40,10 +45,16 @@ __all__ = [
     "plot_daily_shape",
     "plot_dispatch",
     "plot_distributions",
+    "plot_drawdown",
     "plot_drift",
     "plot_error_by_hour",
     "plot_forecast_fan",
+    "plot_frontier",
+    "plot_frontier_weights",
+    "plot_hits",
     "plot_limit_worth",
+    "plot_loss_distribution",
+    "plot_mean_excess",
     "plot_p_values",
     "plot_paths",
     "plot_pit",
@@ -52,4 +63,6 @@ __all__ = [
     "plot_profit_sources",
     "plot_shadow_prices",
     "plot_site_schedule",
+    "plot_stress",
+    "plot_weights",
 ]

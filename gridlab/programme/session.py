@@ -13,16 +13,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gridlab.errors import PlanError
+from gridlab.errors import DataError, PlanError
 from gridlab.programme.canonical import Canonical, Data, canonical
 
 Floats = NDArray[np.float64]
 Heuristic = Callable[[Mapping[str, Any]], Mapping[str, Floats]]
+Solvers = Mapping[str, Mapping[str, Any]]
 
 SOLVERS = ("HIGHS", "HIGHS_COLD", "CLARABEL", "SCS", "HEURISTIC")
 """Who may have answered, in the order in which they are asked; whole numbers only the first and the last can answer."""
@@ -81,8 +83,8 @@ class Programme:
 
     @cached_property
     def canonical(self) -> Canonical | None:
-        """The linear programme as a function of the parameters; None for one with cones."""
-        return canonical(self.problem, self.parameters)
+        """The linear programme as a function of the parameters; None for one with cones or squares."""
+        return canonical(self.problem, self.parameters) if self.problem.objective.expr.is_pwl() else None
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,11 @@ class Session:
         The parameters' values to feasible values of the variables, for when no solver answers.
     most_nodes : int, optional
         Nodes after which a search for whole numbers is given up, and the heuristic asked.
+    solvers : mapping of str to mapping, optional
+        Who is asked, of HIGHS, CLARABEL and SCS, each with its own options; HIGHS first where it is among them, then
+        the others in the order given. When omitted all of them.
+    tolerance : float
+        Greatest residual and relative gap of an answer of HiGHS that counts.
 
     Notes
     -----
@@ -137,10 +144,20 @@ class Session:
     """
 
     def __init__(
-        self, programme: Programme, *, heuristic: Heuristic | None = None, most_nodes: int | None = None
+        self,
+        programme: Programme,
+        *,
+        heuristic: Heuristic | None = None,
+        most_nodes: int | None = None,
+        solvers: Solvers | None = None,
+        tolerance: float = TOLERANCE,
     ) -> None:
+        if not set(solvers or ()) <= {SOLVERS[0], *_CONIC}:
+            raise DataError(f"solvers must be of HIGHS, CLARABEL and SCS, got {', '.join(solvers or ())}")
         self.programme = programme
         self._most_nodes = most_nodes
+        self._solvers = solvers
+        self._tolerance = tolerance
         self.counts: Counter[str] = Counter()
         self._heuristic = heuristic
         self._highs: Any = None
@@ -166,7 +183,8 @@ class Session:
         PlanError
             If the programme has no feasible or no bounded answer, or no solver finds one.
         """
-        form = self.programme.canonical
+        asks_highs = self._solvers is None or SOLVERS[0] in self._solvers
+        form = self.programme.canonical if asks_highs else None
         answer = None if form is None else self._by_highs(form, data)
         if answer is None:
             answer = self._by_others(data, form)
@@ -198,6 +216,8 @@ class Session:
             before, self._highs, self._coefficients = self._highs, _model(form, lp), lp.coefficients
             if self._most_nodes is not None:
                 self._highs.setOptionValue("mip_max_nodes", self._most_nodes)
+            for name, value in (self._solvers or {}).get(SOLVERS[0], {}).items():
+                self._highs.setOptionValue(name, value)
             if before is not None and not form.integer.size:
                 self._highs.setBasis(before.getBasis())
             return
@@ -224,19 +244,20 @@ class Session:
         solution = self._highs.getSolution()
         point = _Point(np.array(solution.col_value), np.array(solution.row_dual))
         gap = self._highs.getInfo().mip_gap if form.integer.size else None
-        return point if _certified(form, lp, point, gap) else None
+        return point if _certified(form, lp, point, gap, self._tolerance) else None
 
     def _by_others(self, data: Mapping[str, ArrayLike], form: Canonical | None) -> Answer:
         """The answer of the conic solvers by cvxpy, or of the heuristic. A cone's own solver is SCS."""
         said = []
         conic = ("SCS", "CLARABEL") if form is None else ("CLARABEL", "SCS")
-        for solver in () if form is not None and form.integer.size else conic:
-            answer, why = _asked_by_cvxpy(self.programme, data, solver)
+        asked = self._solvers or {solver: {} for solver in conic}
+        for solver in () if form is not None and form.integer.size else [name for name in asked if name in _CONIC]:
+            answer, why = _asked_by_cvxpy(self.programme, data, solver, asked[solver])
             if answer is not None:
                 return answer
             said.append(f"{solver}: {why}")
         if self._heuristic is None:
-            said = said or ["HIGHS found no whole numbers"]
+            said = said or ["HIGHS found no whole numbers" if form and form.integer.size else "HIGHS is not certified"]
             raise PlanError(f"no solver found the optimum ({'; '.join(said)}): check the size of the numbers")
         values = self._heuristic(data)
         return Answer(values, float("nan"), "HEURISTIC", lambda: {})
@@ -267,18 +288,20 @@ def _model(form: Canonical, lp: Data) -> Any:
     return highs
 
 
-def _certified(form: Canonical, lp: Data, point: _Point, mip_gap: float | None) -> bool:
+def _certified(form: Canonical, lp: Data, point: _Point, mip_gap: float | None, tolerance: float = TOLERANCE) -> bool:
     """Whether an answer is feasible and, by its own prices, the best; whole numbers rest on HiGHS's own gap."""
     from gridlab.programme.certificate import certificate
 
     primal, dual, gap = certificate(form, lp, point.x, point.y)
     if mip_gap is not None:
         whole = point.x[form.integer]
-        return max(primal, mip_gap, float(np.abs(whole - np.rint(whole)).max())) <= TOLERANCE
-    return max(primal, dual, gap) <= TOLERANCE
+        return max(primal, mip_gap, float(np.abs(whole - np.rint(whole)).max())) <= tolerance
+    return max(primal, dual, gap) <= tolerance
 
 
-def _asked_by_cvxpy(programme: Programme, data: Mapping[str, ArrayLike], solver: str) -> tuple[Answer | None, str]:
+def _asked_by_cvxpy(
+    programme: Programme, data: Mapping[str, ArrayLike], solver: str, options: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[Answer | None, str]:
     """The answer of a conic solver, or why there is none. No warm start: an answer depends on its data alone."""
     import cvxpy as cp
 
@@ -287,12 +310,14 @@ def _asked_by_cvxpy(programme: Programme, data: Mapping[str, ArrayLike], solver:
         for name, parameter in programme.parameters.items():
             parameter.value = np.asarray(data[name], dtype=float)
         try:
-            programme.problem.solve(solver=solver, warm_start=False, **_CONIC[solver])
+            programme.problem.solve(solver=solver, warm_start=False, **(_CONIC[solver] | dict(options)))
         except cp.SolverError as error:
             return None, str(error)
         status = programme.problem.status
         if status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
             raise PlanError("the programme is infeasible: loosen one of its limits")
+        if status == cp.UNBOUNDED:
+            raise PlanError("the programme is unbounded: give it the limits that it lacks")
         if status != cp.OPTIMAL:
             return None, status
         missed = max(float(np.max(limit.violation(), initial=0.0)) for limit in programme.problem.constraints)

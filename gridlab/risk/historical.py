@@ -1,5 +1,7 @@
 """Measures by history: a loss has the scenarios given, each with its probability."""
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -7,12 +9,18 @@ from gridlab.errors import DataError
 
 Floats = NDArray[np.float64]
 
-_ROUNDING = 1e-12  # probabilities that differ by less are equal
+_ROUNDING = 1e-12  # share of a probability that rounding may add or take
+_MARGIN = 1e-9  # the same for sums in another order
+_SAMPLE = 1000  # scenarios that propose a threshold
+_EPSILON = float(np.finfo(float).eps)
 
 
 def var(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = None) -> Floats:
     r"""
     Value at risk: the least loss that is not exceeded with probability `level`, the lower quantile.
+
+    A boundary that falls on a scenario is that scenario's, whichever way `level` and `weights` were rounded. A
+    scenario of weight zero cannot occur, and one scenario is its own value at risk.
 
     Parameters
     ----------
@@ -31,8 +39,8 @@ def var(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = Non
     Raises
     ------
     DataError
-        If `level` is outside [0, 1), `loss` has a NaN or no scenarios, or `weights` are negative, all zero or of
-        another length.
+        If `level` is outside [0, 1), `loss` has no scenarios or one that is NaN or infinite, or `weights` are
+        negative, all zero or of another length.
 
     References
     ----------
@@ -44,12 +52,17 @@ def var(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = Non
     >>> float(var([0, 0, 10, 30], level=0.5)), float(var([0, 0, 10, 30], level=0.6))
     (0.0, 10.0)
     """
-    loss, probability = _checked(loss, level, weights)
-    best_first = np.argsort(loss, axis=-1)
-    reached = np.cumsum(probability[best_first], axis=-1)
-    boundary = np.argmax((reached >= level - _ROUNDING) & (reached > 0), axis=-1)
-    sorted_loss = np.take_along_axis(loss, best_first, axis=-1)
-    return np.asarray(np.take_along_axis(sorted_loss, boundary[..., np.newaxis], axis=-1)[..., 0])
+    loss, probability = checked_losses(loss, level, weights)
+    if _equal(probability):
+        n_scenarios = loss.shape[-1]
+        below = max(math.ceil(n_scenarios * (level - _ROUNDING)), 1) - 1
+        return np.asarray(_greatest(loss, n_scenarios - below)[..., 0])
+    exceeding = (1 - level) * (1 + _ROUNDING) + _EPSILON
+    worst_first, mass = _worst(loss, probability, exceeding)
+    reached = np.cumsum(mass, axis=-1)
+    reached[..., -1] = np.inf
+    boundary = np.argmax(reached > exceeding, axis=-1)
+    return np.asarray(np.take_along_axis(worst_first, boundary[..., np.newaxis], axis=-1)[..., 0])
 
 
 def cvar(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = None) -> Floats:
@@ -57,7 +70,8 @@ def cvar(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = No
     Mean of the worst ``1 - level`` share of the losses.
 
     The share is measured in probability, not in scenarios: the scenario that straddles the boundary counts for
-    the part of it inside the tail, so the result moves continuously with `level` and with `weights`.
+    the part of it inside the tail, so the result moves continuously with `level` and with `weights`. One scenario
+    is its own tail at every level.
 
     Parameters
     ----------
@@ -76,8 +90,8 @@ def cvar(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = No
     Raises
     ------
     DataError
-        If `level` is outside [0, 1), `loss` has a NaN or no scenarios, or `weights` are negative, all zero or of
-        another length.
+        If `level` is outside [0, 1), `loss` has no scenarios or one that is NaN or infinite, or `weights` are
+        negative, all zero or of another length.
 
     References
     ----------
@@ -91,21 +105,15 @@ def cvar(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = No
     >>> round(float(cvar([0, 0, 10, 30], level=0.6)), 9)  # all of 30 and 0.15/0.25 of 10
     22.5
     """
-    loss, probability = _checked(loss, level, weights)
-    worst_first = np.argsort(-loss, axis=-1)
-    reached = np.minimum(np.cumsum(probability[worst_first], axis=-1), 1 - level)
+    loss, probability = checked_losses(loss, level, weights)
+    if _equal(probability):
+        return _equal_cvar(loss, loss.shape[-1] * (1 - level))
+    worst_first, mass = _worst(loss, probability, 1 - level)
+    reached = np.minimum(np.cumsum(mass, axis=-1), 1 - level)
     tail_mass = np.diff(reached, axis=-1, prepend=0.0)
-    sorted_loss = np.take_along_axis(loss, worst_first, axis=-1)
-    return np.asarray((sorted_loss * tail_mass).sum(axis=-1) / tail_mass.sum(axis=-1))
-
-
-def _checked(loss: ArrayLike, level: float, weights: ArrayLike | None) -> tuple[Floats, Floats]:
-    loss = np.asarray(loss, dtype=float)
-    if not 0 <= level < 1:
-        raise DataError(f"level must be in [0, 1), got {level}")
-    if loss.ndim == 0 or loss.shape[-1] == 0 or np.isnan(loss).any():
-        raise DataError(f"loss needs scenarios and no NaN, got shape {loss.shape}")
-    return loss, as_probabilities(weights, loss.shape[-1])
+    mean = (worst_first * tail_mass).sum(axis=-1) / tail_mass.sum(axis=-1)
+    least = np.where(tail_mass > 0, worst_first, np.inf).min(axis=-1)
+    return np.asarray(np.clip(mean, least, worst_first[..., 0]))
 
 
 def as_probabilities(weights: ArrayLike | None, n_scenarios: int) -> Floats:
@@ -115,6 +123,89 @@ def as_probabilities(weights: ArrayLike | None, n_scenarios: int) -> Floats:
     weights = np.asarray(weights, dtype=float)
     if weights.shape != (n_scenarios,):
         raise DataError(f"weights must have shape ({n_scenarios},), one for each scenario, got {weights.shape}")
-    if not ((weights >= 0) & (weights < np.inf)).all() or weights.sum() == 0:
-        raise DataError("weights must be finite, not negative and not all zero")
-    return np.asarray(weights / weights.sum())
+    rule = "weights must be finite, not negative and not all zero"
+    wrong = np.flatnonzero(~((weights >= 0) & (weights < np.inf)))
+    if len(wrong):
+        raise DataError(f"{rule}, got {weights[wrong[0]]} for scenario {wrong[0]}")
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not 0 < total < np.inf:
+        raise DataError(f"{rule}, and their sum too, got a sum of {total}")
+    return np.asarray(weights / total)
+
+
+def checked_losses(loss: ArrayLike, level: float, weights: ArrayLike | None) -> tuple[Floats, Floats]:
+    """Losses of the scenarios that can occur and their probabilities, or the sentence why there is no measure."""
+    if not 0 <= level < 1:
+        raise DataError(f"level must be in [0, 1), got {level}")
+    loss = as_series(loss, "loss", "scenarios")
+    probability = as_probabilities(weights, loss.shape[-1])
+    occurs = probability > 0
+    return (loss, probability) if occurs.all() else (loss[..., occurs], probability[occurs])
+
+
+def as_series(values: ArrayLike, name: str, along: str) -> Floats:
+    """Numbers with something along the last axis and all of them finite, shape (..., n)."""
+    values = np.asarray(values, dtype=float)
+    if values.ndim == 0 or values.shape[-1] == 0:
+        raise DataError(f"{name} needs {along} along its last axis, got shape {values.shape}")
+    if not np.isfinite(values).all():
+        first = np.argwhere(~np.isfinite(values))[0].tolist()
+        raise DataError(f"{name} must be finite, with no NaN, got {values[tuple(first)]} at {first}: drop or fill it")
+    return values
+
+
+def _equal(probability: Floats) -> bool:
+    return bool(probability.max() == probability.min())
+
+
+def _equal_cvar(loss: Floats, tail: float) -> Floats:
+    """Mean of the `tail` worst losses, a number of scenarios above 0 that need not be whole."""
+    whole = math.ceil(tail) - 1
+    worst = _greatest(loss, whole + 1)
+    straddling, above = worst[..., 0], worst[..., 1:]
+    mean = (above.sum(axis=-1) + (tail - whole) * straddling) / tail
+    return np.asarray(np.clip(mean, straddling, worst.max(axis=-1)))
+
+
+def _greatest(loss: Floats, n_greatest: int) -> Floats:
+    """
+    The `n_greatest` losses of each row, the least of them first and the others in no order.
+
+    Of many scenarios a sample proposes a threshold that twice as many as are wanted should reach, and only those that
+    do are parted; where they are too few, the whole row is.
+    """
+    n_scenarios = loss.shape[-1]
+    if n_scenarios < 2 * _SAMPLE or n_greatest > n_scenarios / 8:
+        return _parted(loss, n_greatest)
+    loss = np.ascontiguousarray(loss)
+    sample = loss[..., :: n_scenarios // _SAMPLE]
+    thresholds = _parted(sample, 2 * math.ceil(n_greatest * sample.shape[-1] / n_scenarios) + 8)[..., 0]
+    greatest = np.empty((*loss.shape[:-1], n_greatest))
+    for row in np.ndindex(thresholds.shape):
+        candidates = loss[row][loss[row] >= thresholds[row]]
+        greatest[row] = _parted(candidates if len(candidates) >= n_greatest else loss[row], n_greatest)
+    return greatest
+
+
+def _parted(loss: Floats, n_greatest: int) -> Floats:
+    first = loss.shape[-1] - n_greatest
+    return np.asarray(np.partition(loss, first, axis=-1)[..., first:])
+
+
+def _worst(loss: Floats, probability: Floats, mass: float) -> tuple[Floats, Floats]:
+    """Losses and their probabilities, the worst first, as many as hold more than `mass`, or all."""
+    n_scenarios = len(probability)
+    n_worst = min(2 * math.ceil(mass * n_scenarios), n_scenarios)
+    worst = _positions_of_worst(loss, n_worst)
+    while n_worst < n_scenarios and (probability[worst].sum(axis=-1) <= mass * (1 + _MARGIN)).any():
+        n_worst = min(2 * n_worst, n_scenarios)
+        worst = _positions_of_worst(loss, n_worst)
+    tail = np.take_along_axis(loss, worst, axis=-1)
+    order = np.argsort(tail, axis=-1)[..., ::-1]
+    return np.take_along_axis(tail, order, axis=-1), probability[np.take_along_axis(worst, order, axis=-1)]
+
+
+def _positions_of_worst(loss: Floats, n_worst: int) -> NDArray[np.intp]:
+    first = loss.shape[-1] - n_worst
+    return np.argpartition(loss, first, axis=-1)[..., first:]

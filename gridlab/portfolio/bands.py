@@ -1,0 +1,151 @@
+"""How sure an efficient frontier is: drawn again from resampled days."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from gridlab.errors import DataError
+from gridlab.portfolio.covariance import Floats, checked_returns
+from gridlab.portfolio.frontier import frontier
+from gridlab.portfolio.limits import Limits
+from gridlab.risk.confidence import block_length
+
+_ROUNDING = 1e-9  # of a risk
+
+
+def frontier_bands(
+    returns: ArrayLike,
+    *,
+    measure: str = "variance",
+    level: float = 0.95,
+    n_points: int = 20,
+    limits: Limits | None = None,
+    rng: np.random.Generator,
+    n_draws: int = 200,
+    block_days: float | None = None,
+    coverage: float = 0.9,
+) -> pd.DataFrame:
+    """
+    The efficient frontier of a history of days, and how far it moves when blocks of the days are drawn again.
+
+    Each draw of the stationary bootstrap [1]_ has a frontier of its own, read off at the risks of the history's. Those
+    choose their weights knowing the draw, as the history's chose knowing the history, so both promise too much. By how
+    much, the draws' weights tell on the history's days [2]_; and `held_low` and `held_high` are what the history's own
+    weights earn on days drawn again.
+
+    Parameters
+    ----------
+    returns : array_like, shape (n_days, n_assets)
+        Returns of consecutive days. [$/MW]
+    measure, level, n_points, limits
+        As of `frontier`. Between its points a frontier is taken as straight.
+    rng : Generator
+        Source of randomness.
+    n_draws : int
+        Histories drawn, at least 2.
+    block_days : float, optional
+        Mean length of a block, at least 1; that of `gridlab.risk.confidence.block_length` when omitted. [days]
+    coverage : float
+        Share of the draws between the bounds, in (0, 1). [-]
+
+    Returns
+    -------
+    DataFrame
+        Index `point`; columns
+
+        - `risk`, `mean`: the history's frontier,
+        - `low`, `high`: bounds of the greatest mean at this risk over the draws; a draw without weights of so little
+          risk counts as below all others, and a bound that lies among such draws is NaN,
+        - `held_low`, `held_high`: bounds over the draws of the mean of the history's weights,
+        - `corrected`: `mean` less the mean over the draws of what they promise beyond what their weights earn on the
+          history's days,
+        - `attained`: share of the draws that have weights of so little risk. [-]
+
+    Raises
+    ------
+    DataError
+        If `returns` are fewer than two days or not finite, or `n_draws`, `block_days` or `coverage` is out of range.
+    PlanError
+        If the limits exclude each other.
+
+    References
+    ----------
+    .. [1] D. N. Politis and J. P. Romano, "The stationary bootstrap," JASA 89(428), 1994,
+       doi:10.1080/01621459.1994.10476870.
+    .. [2] B. Efron, "Estimating the error rate of a prediction rule: improvement on cross-validation," JASA 78(382),
+       1983, section 2, doi:10.1080/01621459.1983.10477973.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> bands = frontier_bands(rng.normal([1, 2, 3], [1, 3, 9], (250, 3)), n_points=5, n_draws=20, rng=rng)
+    >>> bool((bands["held_low"] < bands["held_high"]).all()), bool(bands["corrected"].iloc[-1] < bands["mean"].iloc[-1])
+    (True, True)
+    """
+    from arch.bootstrap import StationaryBootstrap
+
+    _require(n_draws, block_days, coverage)
+    returns = checked_returns(returns)
+
+    def on(days: Floats) -> _Frontier:
+        table = frontier(days, measure=measure, level=level, n_points=n_points, limits=limits).to_numpy()
+        return _Frontier(table[:, 0], table[:, 1], table[:, 2:])
+
+    history = on(returns)
+    block = block_length(returns) if block_days is None else block_days
+    sample = StationaryBootstrap(block, returns, seed=rng)
+    drawn = [(data[0].mean(axis=0), on(data[0])) for data, _ in sample.bootstrap(n_draws)]
+    return _table(history, returns.mean(axis=0), drawn, coverage)
+
+
+class _Frontier(NamedTuple):
+    mean: Floats
+    risk: Floats
+    weights: Floats
+
+    def at(self, risk: Floats) -> tuple[Floats, Floats]:
+        """The greatest mean at each risk, NaN below the least, and its weights, those of the least risk below it."""
+        risks, first = np.unique(self.risk, return_index=True)
+        columns = np.column_stack([self.mean, self.weights])[first]
+        found = np.column_stack([np.interp(risk, risks, column) for column in columns.T])
+        too_low = risk < risks[0] - _ROUNDING * abs(risks[0])
+        return np.where(too_low, np.nan, found[:, 0]), found[:, 1:]
+
+
+def _table(history: _Frontier, mean: Floats, drawn: list[tuple[Floats, _Frontier]], coverage: float) -> pd.DataFrame:
+    cost = history.weights @ mean - history.mean
+    held = np.array([history.weights @ drawn_mean - cost for drawn_mean, _ in drawn])
+    best, excess = np.empty_like(held), np.empty_like(held)
+    for draw, (drawn_mean, drawn_frontier) in enumerate(drawn):
+        best[draw], weights = drawn_frontier.at(history.risk)
+        excess[draw] = weights @ (drawn_mean - mean)
+    columns = {
+        "risk": history.risk,
+        "mean": history.mean,
+        "low": _quantile(best, (1 - coverage) / 2),
+        "high": _quantile(best, (1 + coverage) / 2),
+        "held_low": _quantile(held, (1 - coverage) / 2),
+        "held_high": _quantile(held, (1 + coverage) / 2),
+        "corrected": history.mean - excess.mean(axis=0),
+        "attained": (~np.isnan(best)).mean(axis=0),
+    }
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(history.risk), name="point"))
+
+
+def _quantile(drawn: Floats, quantile: float) -> Floats:
+    """Quantile over the draws, of which a NaN is below all numbers; NaN where the quantile is one."""
+    known = ~np.isnan(drawn)
+    floor = np.min(drawn, axis=0, initial=np.inf, where=known)
+    found = np.quantile(np.where(known, drawn, floor), quantile, axis=0)
+    return np.where((~known).mean(axis=0) > quantile, np.nan, found)
+
+
+def _require(n_draws: int, block_days: float | None, coverage: float) -> None:
+    if n_draws < 2:
+        raise DataError(f"n_draws must be at least 2 histories, got {n_draws}")
+    if block_days is not None and not 1 <= block_days < np.inf:
+        raise DataError(f"block_days must be at least 1 and finite, got {block_days}")
+    if not 0 < coverage < 1:
+        raise DataError(f"coverage must be in (0, 1), got {coverage}")

@@ -1,0 +1,194 @@
+"""What each service earned: every $ of the ledger in one column, whatever the market's clock does."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gridlab import backtest, ledger, mpc
+from gridlab.assets import Battery, Cooling, Machine, Regulation, Site
+from gridlab.days import market_dates
+from gridlab.errors import DataError
+from gridlab.schema import mock_forecast, mock_prices, step_hours
+
+ZONE = "America/Los_Angeles"
+MINERS = Machine("miners", power_mw=0.1, count=10, output=1.0, start_cost=0.3)
+OLD = Machine("old", power_mw=0.1, count=3, output=0.7)
+GPUS = Machine("gpus", power_mw=0.2, count=3, output=2.0, product="token_price", service_level=0.5, stop_cost=3.0)
+BATTERY = Battery(1.0, 4.0, 0.9, 0.95, degradation_cost=1.0)
+SITES = {
+    "all": Site(
+        2.5,
+        1.0,
+        BATTERY,
+        (MINERS, OLD, GPUS),
+        Cooling(2.0, room_mwh_per_c=0.2, wall_mw_per_c=0.01),
+        demand_charge=50.0,
+        regulation=Regulation(0.2, reserve_hours=0.5, price=6.0),
+    ),
+    "no battery": Site(1.5, machines=(MINERS, GPUS), cooling=Cooling(2.0), demand_charge=50.0),
+    "battery alone": Site(1.5, 1.5, BATTERY, demand_charge=20.0),
+}
+
+
+def history(seed: int, start: str = "2024-01-01") -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Three days of 2-hour intervals around a start, with negative prices and a gap, and what is believed of them."""
+    rng = np.random.default_rng(seed)
+    prices = mock_prices(days=4, freq="2h", start=start)[["price"]].assign(price=rng.normal(25, 40, 48).round(1))
+    walks = rng.normal(0, 1, (48, 2)).cumsum(axis=0)
+    prices = prices.assign(
+        hash_price=9 + walks[:, 0], token_price=15 + walks[:, 1], temperature_c=rng.uniform(5, 35, 48)
+    )
+    forecast = mock_forecast(days=4, freq="2h", start=start).iloc[12:][["mean"]]
+    forecast["mean"] = prices["price"].to_numpy()[12:] + rng.normal(0, 10, 36)
+    forecast = backtest.with_last_known(forecast, prices, ["hash_price", "token_price"])
+    forecast = backtest.with_last_known(forecast, prices, ["temperature_c"], same_time_of_day=True)
+    prices.iloc[12 + rng.integers(36), 0] = np.nan
+    return prices, forecast
+
+
+def ran(site: Site, seed: int, *, start: str = "2024-01-01", market_tz: str = "UTC", policy: str = "mpc"):
+    prices, forecast = history(seed, start)
+    options = {"horizon": 12, "market_tz": market_tz} | ({"soc_mwh": 2.0} if site.battery else {})
+    return backtest.run(mpc.POLICIES[policy](), site, prices, forecast, **options), prices
+
+
+def slowly(result: backtest.Result, site: Site, prices: pd.DataFrame, market_tz: str) -> pd.DataFrame:
+    """Each service by day, from the powers of the schedule and the prices alone."""
+    done, hours = result.schedule, step_hours(result.schedule.index)
+    price = prices["price"].reindex(done.index).fillna(0.0)
+    by_time = pd.DataFrame(0.0, index=done.index, columns=[*site.products, "cooling", "energy"])
+    for machine in site.machines:
+        running = -done[f"{machine.name}_mw"] / machine.power_mw
+        paid = prices[machine.product].reindex(done.index)
+        by_time[machine.product] += machine.output * running * paid - hours * running * machine.power_mw * price
+    if site.cooling is not None:
+        by_time["cooling"] += hours * done["cooling_mw"] * price
+    if site.battery is not None:
+        by_time["energy"] += hours * done["battery_mw"] * price
+    daily = by_time.groupby(market_dates(done.index, market_tz)).sum()
+    daily["energy"] += ledger.statement(result.entries, "site", market_tz=market_tz)["inventory"]
+    return daily
+
+
+@settings(max_examples=4)
+@pytest.mark.parametrize("site", SITES.values(), ids=SITES)
+@given(
+    seed=st.integers(0, 10_000),
+    clock=st.sampled_from([("2024-01-01", "UTC"), ("2024-03-08", ZONE), ("2024-11-01", ZONE)]),
+)
+def test_services_sum_to_the_days_profit_and_are_what_powers_and_prices_say(site, seed, clock):
+    result, prices = ran(site, seed, start=clock[0], market_tz=clock[1])
+    services = ledger.by_service(result.entries, prices, flows=result.flows, market_tz=clock[1])
+    statement = ledger.statement(result.entries, market_tz=clock[1])
+    assert services.index.equals(statement.index)
+    assert services.index.name == "date"
+    assert services.sum(axis=1).to_numpy() == pytest.approx(statement["profit"].to_numpy(), abs=1e-9)
+    assert services.to_numpy().sum() == pytest.approx(result.profit, abs=1e-9)
+    expected = slowly(result, site, prices, clock[1])
+    for name in expected.columns.intersection(services.columns):
+        assert services[name].to_numpy() == pytest.approx(expected[name].to_numpy(), abs=1e-8)
+    for cost in ("wear", "starts", "demand", "regulation"):
+        assert services[cost].equals(statement[cost])
+
+
+def test_a_batterys_services_are_its_trade_and_its_wear():
+    prices, forecast = mock_prices(days=5), mock_forecast(days=5)
+    result = backtest.run(mpc.ModelPredictive(), Battery(1, 2, degradation_cost=2.0), prices, forecast, horizon=24)
+    services, statement = ledger.by_service(result.entries), ledger.statement(result.entries)
+    assert list(services.columns) == ["energy", "wear"]
+    assert services["energy"].equals(statement["energy"] + statement["inventory"])
+    assert services.sum(axis=1).to_numpy() == pytest.approx(statement["profit"].to_numpy(), abs=1e-9)
+    assert (services["wear"] < 0).any()
+
+
+def test_without_a_battery_nothing_is_left_to_energy_and_without_flows_the_cooling_is():
+    result, prices = ran(SITES["no battery"], 1)
+    known = ledger.by_service(result.entries, prices, flows=result.flows)
+    assert known["energy"].abs().max() < 1e-9
+    unknown = ledger.by_service(result.entries, prices)
+    assert unknown["energy"].to_numpy() == pytest.approx(known["cooling"].to_numpy(), abs=1e-9)
+    assert (unknown["cooling"] == 0).all()
+
+
+def test_machines_fed_by_the_battery_buy_at_the_market_and_the_battery_sells_to_them():
+    times = pd.date_range("2024-01-01", periods=2, freq="1h", tz="UTC", name="time")
+    site = Site(1.0, 0.0, Battery(1, 1, 1, 1), (Machine("miners", 0.5, 2, output=1.0),))
+    done = pd.DataFrame(
+        {"miners_mw": [0.0, -1.0], "battery_mw": [-1.0, 1.0], "grid_mw": [-1.0, 0.0], "soc_mwh": [1.0, 0.0]},
+        index=times,
+    )
+    prices = pd.DataFrame({"price": [10.0, 50.0], "hash_price": 35.0}, index=times)
+    entries = ledger.post_site(done, site, prices, soc_mwh=0.0)
+    services = ledger.by_service(entries, prices)
+    assert services[["hash_price", "energy"]].values.tolist() == [[70.0 - 50.0, 50.0 - 10.0]]
+    with pytest.raises(DataError, match=r"drew energy at 2024-01-01 01:00:00.*where no price is known"):
+        ledger.by_service(entries)
+
+
+@settings(max_examples=3)
+@given(seed=st.integers(0, 10_000))
+def test_the_ledgers_own_prices_are_those_it_was_settled_at(seed):
+    result, prices = ran(SITES["no battery"], seed)
+    services = ledger.by_service(result.entries, prices)
+    assert np.allclose(ledger.by_service(result.entries), services, atol=1e-8)
+    assert np.allclose(ledger.by_service(result.entries, result.schedule), services, atol=1e-12)
+
+
+def test_a_months_demand_charge_spread_over_its_days_gives_the_backtests_daily_profit():
+    result, prices = ran(SITES["battery alone"], 2, start="2024-01-29", policy="threshold")
+    spread = ledger.by_service(result.entries, prices, spread_demand=True)
+    booked = ledger.by_service(result.entries, prices)
+    months = spread.index.to_period("M")
+    assert (booked["demand"] == 0).any()
+    assert not (spread["demand"] == 0).any()
+    assert spread["demand"].groupby(months).sum().to_numpy() == pytest.approx(booked["demand"].groupby(months).sum())
+    profit = backtest.daily_profit({"run": result})["run"]
+    assert spread.sum(axis=1).reindex(profit.index).to_numpy() == pytest.approx(profit.to_numpy(), abs=1e-9)
+
+
+@settings(max_examples=3)
+@given(seed=st.integers(0, 10_000))
+def test_returns_times_power_are_the_days_profit(seed):
+    result, prices = ran(SITES["all"], seed)
+    services = ledger.by_service(result.entries, prices, flows=result.flows)
+    power = {"hash_price": 1.3, "token_price": 0.6, "energy": 0.8, "regulation": 0.2}
+    returns = ledger.service_returns(services, power)
+    assert list(returns.columns) == list(power)
+    profit = ledger.statement(result.entries)["profit"].to_numpy()
+    assert (returns * pd.Series(power)).sum(axis=1).to_numpy() == pytest.approx(profit, abs=1e-9)
+    assert returns["regulation"].to_numpy() == pytest.approx((services["regulation"] / 0.2).to_numpy())
+    moved = ledger.service_returns(
+        services, power, borne_by={"demand": ["hash_price"], "wear": ["regulation", "energy"]}
+    )
+    assert (moved * pd.Series(power)).sum(axis=1).to_numpy() == pytest.approx(profit, abs=1e-9)
+    assert moved["regulation"].to_numpy() == pytest.approx((services["regulation"] / 0.2 + services["wear"]).to_numpy())
+
+
+def test_what_has_no_answer_is_refused():
+    result, prices = ran(SITES["no battery"], 3)
+    with pytest.raises(DataError, match=r"prices say.*give the prices of the run"):
+        ledger.by_service(result.entries, prices + 1)
+    with pytest.raises(DataError, match="prices say nan"):
+        ledger.by_service(result.entries, prices.iloc[:-30])
+    with pytest.raises(DataError, match="no column 'price'"):
+        ledger.by_service(result.entries, prices[["hash_price"]])
+    with pytest.raises(DataError, match="entries has no column 'account'"):
+        ledger.by_service(result.entries.drop(columns="account"))
+    renamed = result.entries.replace({"counter_account": {"hash_price": "energy"}})
+    with pytest.raises(DataError, match="a product is named 'energy'"):
+        ledger.by_service(renamed, prices)
+    services = ledger.by_service(result.entries, prices, flows=result.flows)
+    power = {"hash_price": 1.0, "token_price": 1.0}
+    ledger.service_returns(services, power)
+    with pytest.raises(DataError, match="services must be finite"):
+        ledger.service_returns(services * np.nan, power)
+    with pytest.raises(DataError, match="there is no service 'fcr'"):
+        ledger.service_returns(services, power | {"fcr": 1.0})
+    with pytest.raises(DataError, match="power_mw of hash_price must be positive and finite, got 0"):
+        ledger.service_returns(services, power | {"hash_price": 0.0})
+    with pytest.raises(DataError, match="'token_price' is not zero and nothing bears it"):
+        ledger.service_returns(services, {"hash_price": 1.0})
+    with pytest.raises(DataError, match="'fcr' is to bear 'demand' and has no power_mw"):
+        ledger.service_returns(services, power, borne_by={"demand": ["fcr"]})
