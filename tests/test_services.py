@@ -10,7 +10,7 @@ from gridlab import backtest, ledger, mpc
 from gridlab.assets import Battery, Cooling, Machine, Regulation, Site
 from gridlab.days import market_dates
 from gridlab.errors import DataError
-from gridlab.schema import mock_forecast, mock_prices, step_hours
+from gridlab.schema import mock_entries, mock_forecast, mock_prices, step_hours
 
 ZONE = "America/Los_Angeles"
 MINERS = Machine("miners", power_mw=0.1, count=10, output=1.0, start_cost=0.3)
@@ -192,3 +192,20 @@ def test_what_has_no_answer_is_refused():
         ledger.service_returns(services, {"hash_price": 1.0})
     with pytest.raises(DataError, match="'fcr' is to bear 'demand' and has no power_mw"):
         ledger.service_returns(services, power, borne_by={"demand": ["fcr"]})
+
+
+@pytest.mark.parametrize("block_hours", [1, 4, 24])
+def test_parts_of_the_day_sum_to_the_statement_on_days_of_23_and_25_hours_too(block_hours):
+    for first in ("2024-03-30", "2024-10-26"):
+        prices = mock_prices(days=4, start=first)
+        result = backtest.run(mpc.PerfectForesight(), Battery(1, 2), prices, horizon=24, market_tz="Europe/Oslo")
+        parts = ledger.by_time_of_day(result.entries, block_hours=block_hours, market_tz="Europe/Oslo")
+        whole = ledger.statement(result.entries, market_tz="Europe/Oslo")["profit"]
+        pd.testing.assert_series_equal(parts.sum(axis=1), whole, check_names=False, atol=1e-9)
+        assert sum("-" in name for name in parts.columns) == 24 // block_hours
+
+
+@pytest.mark.parametrize("block_hours", [0, 5, -4])
+def test_parts_that_do_not_divide_the_day_are_refused(block_hours):
+    with pytest.raises(DataError, match=f"divide 24, as 4 or 6 do, got {block_hours}"):
+        ledger.by_time_of_day(mock_entries(days=1), block_hours=block_hours)

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 _ROUNDING = 1e-6  # share of a price, or $/MWh, by which two prices are the same
 _NOTHING = 1e-9  # share of the greatest amount below which another is left by rounding
+_OF_NO_HOUR = ("inventory", "demand")
 _COSTS = ("wear", "starts", "cooling", "demand")
 
 
@@ -99,6 +100,51 @@ def by_service(
         regulation=total["regulation"], wear=total["wear"], starts=total["starts"], cooling=cooling
     )
     return services.assign(demand=spread_by_month(total["demand"]) if spread_demand else total["demand"])
+
+
+def by_time_of_day(entries: pd.DataFrame, *, block_hours: int = 4, market_tz: str = "UTC") -> pd.DataFrame:
+    """
+    What a battery or a site earned in each part of the day: what drives the profit of an asset with one service.
+
+    Parameters
+    ----------
+    entries : DataFrame
+        An `entries` table.
+    block_hours : int
+        Hours of each part by the market's clock, a divisor of 24. [h]
+    market_tz : str
+        Time zone of the clock, which also says when a day begins.
+
+    Returns
+    -------
+    DataFrame
+        Index `date`, as in `statement`; columns such as ``00-04``, and `inventory` and `demand`, which belong to no
+        hour, where there are any. They sum to the daily profit of `statement`. [$]
+
+    Raises
+    ------
+    DataError
+        If the table breaks its schema or `block_hours` is no divisor of 24.
+
+    Examples
+    --------
+    >>> from gridlab.ledger import post
+    >>> times = pd.to_datetime(["2024-01-01 03:00", "2024-01-01 18:00"], utc=True)
+    >>> flows = pd.DataFrame({"time": times, "meter": "grid", "energy_mwh": [-1.0, 0.8]})
+    >>> prices = pd.DataFrame({"price": [20.0, 90.0]}, index=times)
+    >>> by_time_of_day(post(flows, prices, degradation_cost=0.0))[["00-04", "16-20"]].values.tolist()
+    [[-20.0, 72.0]]
+    """
+    if block_hours < 1 or 24 % block_hours:
+        raise DataError(f"block_hours must divide 24, as 4 or 6 do, got {block_hours}")
+    account = owner(validate(entries, "entries"))
+    total = statement(entries, account, market_tz=market_tz)
+    own = entries[(entries["account"] == account) & ~entries["cause"].isin(_OF_NO_HOUR)]
+    first = pd.DatetimeIndex(own["time"]).tz_convert(market_tz).hour // block_hours * block_hours
+    names = [f"{hour:02d}-{hour + block_hours:02d}" for hour in range(0, 24, block_hours)]
+    block = pd.Series([names[hour // block_hours] for hour in first], index=own.index, dtype=object)
+    daily = _daily(own["time"], own["amount"], block, total.index, market_tz).reindex(columns=names, fill_value=0.0)
+    return daily.join(total[[cause for cause in _OF_NO_HOUR if cause in total and (total[cause] != 0).any()]])
 
 
 def spread_by_month(charge: pd.Series) -> pd.Series:
