@@ -5,6 +5,8 @@ import sys
 import tomllib
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from conftest import PROJECT
@@ -15,7 +17,7 @@ NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 STUDIES = sorted((PROJECT / "params").glob("*.yaml"))
 TAG = "nbval-check-output"
 STAGES = ("schema", "days", "features", "forecast", "evaluate", "scenarios", "mpc", "bids", "auctions", "dispatch")
-STAGES += ("ledger", "backtest", "risk", "plots", "report", "batch", "cli", "sources")
+STAGES += ("ledger", "backtest", "risk", "portfolio", "programme", "plots", "report", "batch", "cli", "sources")
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -67,6 +69,22 @@ def test_every_notebook_runs_in_batch_and_leaves_a_report(notebook, tmp_path):
     assert {"notebook.ipynb", "report.html", "record.json", "manifest.json", "run.log"} <= {
         path.name for path in run.folder.iterdir()
     }
+
+
+def test_the_risk_notebook_reads_a_ledger_that_a_run_left_and_any_table_of_returns(tmp_path):
+    played = batch.run("backtest", {"days": 30, "models": ["naive"], "n_jobs": 1}, tmp_path)
+    ledger_path = played.folder / "ledger" / "mpc-naive.parquet"
+    of_ledger = batch.run("06_risk", {"ledger_path": str(ledger_path)}, tmp_path)
+    assert of_ledger.error is None
+    assert "SIMULATED" in of_ledger.report.read_text(encoding="utf-8")
+    rng, path = np.random.default_rng(0), tmp_path / "returns.csv"
+    days = pd.date_range("2024-01-01", periods=120, name="date")
+    pd.DataFrame(rng.normal(5, [1, 9, 20], (120, 3)), index=days, columns=["a", "b", "c"]).to_csv(path)
+    of_table = batch.run("06_risk", {"returns_path": str(path), "loss_limit": 9.0, "capital": 1e4}, tmp_path)
+    assert of_table.error is None
+    titles = {table["title"] for table in of_table.record["tables"]}
+    assert {"Ratios", "Size", "Rules that split power"} <= titles
+    assert "SIMULATED" not in of_table.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
