@@ -135,8 +135,9 @@ def test_of_equally_safe_portfolios_the_first_point_is_the_richest(measure, seed
         assert (risk[0], mean[0]) == (pytest.approx(0, abs=1e-7), pytest.approx(0.1, abs=1e-7))
     else:
         doubled = np.column_stack([returns[:, 0], returns[:, 0], returns[:, 3]])
-        mean, risk, weights = parts(frontier(doubled, measure="cvar", mean=[1.0, 2.0, 0.5], n_points=4))
-        assert weights[:, 0] == pytest.approx(0, abs=1e-7)
+        for expected, poorer in (([1.0, 2.0, 0.5], 0), ([2.0, 1.0, 0.5], 1)):
+            mean, _, weights = parts(frontier(doubled, measure="cvar", mean=expected, n_points=4))
+            assert weights[:, poorer] == pytest.approx(0, abs=1e-7)
     assert (np.diff(mean) >= -1e-9).all()
 
 
@@ -179,6 +180,8 @@ def test_what_has_no_answer_is_refused(options, said):
     for measure in ("variance", "cvar"):
         with pytest.raises(PlanError, match=r"'site cap' would have to be 1 instead of 0\.5"):
             frontier(returns_of(1), measure=measure, limits=apart)
+        with pytest.raises(PlanError, match="unbounded"):
+            frontier(returns_of(1), measure=measure, limits=Limits(lower=-np.inf, upper=np.inf))
 
 
 @measures

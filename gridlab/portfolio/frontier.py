@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError, PlanError
 from gridlab.family import Family
-from gridlab.portfolio.limits import LimitArrays, Limits
+from gridlab.portfolio.limits import LimitArrays, Limits, Shape, limited, parameters_of
 from gridlab.portfolio.optimisation import PRECISION, MeanVariance, factor
 from gridlab.portfolio.quadratic import Quadratic, corrected, residual
 from gridlab.portfolio.tail import Tail, checked_scenarios
+from gridlab.programme import Programme, Session
 
 Floats = NDArray[np.float64]
 
@@ -147,7 +149,7 @@ class _Variance:
         self._scaled = limits.scaled(self.size)
         self._unit = max(float(np.abs(mean).max()), float(limits.turnover_cost.max())) or 1.0
         self._spread = float(cov.diagonal().max()) or 1.0
-        self.richest = self.size * MeanVariance(mean, np.zeros_like(cov), self._scaled).solve()
+        self.richest = limits.clipped(self.size * MeanVariance(mean, np.zeros_like(cov), self._scaled).solve())
 
     def net_mean(self, weights: Floats) -> float:
         """Mean after costs of turnover. [$/MW]"""
@@ -164,7 +166,8 @@ class _Variance:
         deviation = np.sqrt(self.cov.diagonal())
         by = np.where(deviation > 0, deviation, 1.0)
         spread = np.linalg.eigvalsh(self.cov / by / by[:, np.newaxis])
-        return self.size * (weights if spread[0] > _RANK * spread[-1] else self._richest_like(weights))
+        chosen = weights if spread[0] > _RANK * spread[-1] else self._richest_like(weights)
+        return self.limits.clipped(self.size * chosen)
 
     def _richest_like(self, weights: Floats) -> Floats:
         """The weights of the greatest mean among those that do on every day as these do."""
@@ -177,13 +180,13 @@ class _Variance:
         equal, sums = np.vstack([rows.equal, alike]), np.concatenate([rows.sums, alike @ x])
         linear = -self._profit(rows.most.shape[1])
         programme = Quadratic(np.zeros((len(x), len(x))), linear, equal, sums, rows.most, rows.sides)
-        return _certified(programme, [x])[: len(weights)]
+        return _certified(programme, [lambda: x])[: len(weights)]
 
     def above(self, target: float, before: Floats) -> Floats:
         """The weights of least variance with a mean of `target`, which lies beyond that of the weights before."""
         here, end = self.net_mean(before), self.net_mean(self.richest)
         share = min(1.0, (target - here) / (end - here)) if end > here else 1.0
-        starts = [before + share * (self.richest - before), self.richest]
+        start = self._scaled.with_moves((before + share * (self.richest - before)) / self.size)
         rows = self._scaled.rows()
         n_columns = rows.most.shape[1]
         hessian = np.zeros((n_columns, n_columns))
@@ -191,18 +194,46 @@ class _Variance:
         most = np.vstack([rows.most, -self._profit(n_columns)])
         sides = np.append(rows.sides, -target / self._unit / self.size)
         programme = Quadratic(hessian, np.zeros(n_columns), rows.equal, rows.sums, most, sides)
-        x = _certified(programme, [self._scaled.with_moves(start / self.size) for start in starts])
-        return self.size * x[: len(before)]
+        x = _certified(programme, [lambda: start, lambda: self._by_solver(target)])
+        return self.limits.clipped(self.size * x[: len(before)])
+
+    def _by_solver(self, target: float) -> Floats:
+        """A start near the optimum, for where the way from the point before is lost."""
+        data = self._scaled.parameters() | {
+            "factor": factor(self.cov / self._spread),
+            "mean": self.expected / self._unit,
+            "least_mean": target / self._unit / self.size,
+        }
+        if self._scaled.shape.has_moves:
+            data["turnover_cost"] = self.limits.turnover_cost / self._unit
+        answer = Session(_programme(self._scaled.shape), solvers={"CLARABEL": {}}).solve(data)
+        return np.concatenate(list(answer.values.values()))
 
     def _profit(self, n_columns: int) -> Floats:
         """What weights earn and moves cost, in units of the greatest of both."""
         return np.concatenate([self.expected, -self.limits.turnover_cost])[:n_columns] / self._unit
 
 
-def _certified(programme: Quadratic, starts: list[Floats]) -> Floats:
+@lru_cache(maxsize=32)
+def _programme(shape: Shape) -> Programme:
+    """The least variance of the weights with a mean, after costs, of at least so much."""
+    import cvxpy as cp
+
+    p = parameters_of(shape)
+    p |= {"mean": cp.Parameter(shape.n_assets), "least_mean": cp.Parameter()}
+    p |= {"factor": cp.Parameter((shape.n_assets, shape.n_assets))}
+    within = limited(shape, p)
+
+    risk = cp.sum_squares(p["factor"].T @ within.weights) / 2
+    profit = p["mean"] @ within.weights - within.cost
+    problem = cp.Problem(cp.Maximize(-risk), [profit >= p["least_mean"], *within.constraints])
+    return Programme(problem, p, within.variables)
+
+
+def _certified(programme: Quadratic, starts: list[Callable[[], Floats]]) -> Floats:
     """The optimum from the first point that leads to one which its optimality conditions confirm."""
     for start in starts:
-        x = corrected(programme, start)
+        x = corrected(programme, start())
         left = residual(programme, x)
         if max(left) <= PRECISION:
             return x

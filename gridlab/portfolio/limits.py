@@ -220,6 +220,10 @@ class LimitArrays:
         """What it costs to move to `weights` from those held. [unit of the returns]"""
         return 0.0 if self.held is None else float(self.turnover_cost @ np.abs(weights - self.held))
 
+    def clipped(self, weights: Floats) -> Floats:
+        """The weights without the rounding by which they miss their bounds."""
+        return np.clip(weights, self.lower, self.upper) + 0.0
+
     def with_moves(self, weights: Floats) -> Floats:
         """The weights, followed by the moves from what is held where these count."""
         if not self.shape.has_moves or self.held is None:

@@ -139,7 +139,7 @@ def mean_variance_weights(
     arrays = (limits or Limits()).of(len(cov))
     size = arrays.size
     weights = MeanVariance(mean, risk_aversion * size * cov, arrays.scaled(size)).solve(solver)
-    return size * weights
+    return arrays.clipped(size * weights)
 
 
 def max_diversification_weights(cov: ArrayLike, *, limits: Limits | None = None, solver: str = "CLARABEL") -> Floats:
@@ -193,7 +193,7 @@ def max_diversification_weights(cov: ArrayLike, *, limits: Limits | None = None,
     if not volatility.any():
         raise DataError("cov is all zero: no weights are diversified more than others")
     weights = _Diversification(volatility, cov, arrays.scaled(arrays.size)).solve(solver)
-    return arrays.size * weights
+    return arrays.clipped(arrays.size * weights)
 
 
 class MeanVariance:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 _NEAR = 1e-6  # slack within which a row of an answer of a solver may be active
 _ACTIVE = 1e-10  # slack within which a row of a corrected answer is
@@ -21,6 +22,7 @@ _ENOUGH = 1e-10  # residual at which no other is tried
 _SAFE = 1e-12  # of the greatest curvature, below which a gradient is as good as none
 _LONG = 1e3  # of a solution of nearly singular equations, which is better sought as the shortest
 _RANK = 1e-10  # eigenvalue of a scaled curvature, as good as none
+_LEVEL = 1e-14  # of a step, by which it may approach a row and go along it
 _FLAT = 1e-18  # of the greatest curvature, as good as none
 _SINGULAR = 1e-13  # share of the greatest singular value that is as good as zero
 _DONE = 1e-12  # residual at which nothing is left to correct
@@ -197,8 +199,7 @@ def _by_active_sets(quadratic: Quadratic, x: Floats, way: _Way) -> Floats:
         size = np.abs(left).max(initial=0.0)
         if near == _ACTIVE and size <= _DONE:
             break
-        step = _to_the_least(quadratic, x, binding[price > 0], way)
-        step = step * _allowed(quadratic, x, step, binding[price > 0])
+        step = _step(quadratic, x, binding, price > 0, way)
         if near == _ACTIVE and np.abs(step).max(initial=0.0) <= _DONE and size > before / 2:
             step = _down(quadratic, x, -left)
             if np.abs(step).max(initial=0.0) <= _ROUNDING:
@@ -224,6 +225,21 @@ def _left(quadratic: Quadratic, x: Floats, binding: Ints) -> tuple[Floats, Float
     except RuntimeError:  # it did not end: no price is known, and the residual says so
         price = np.zeros(rows.shape[1])
     return gradient / size + rows @ price, price[2 * len(quadratic.equal) :]
+
+
+def _step(quadratic: Quadratic, x: Floats, binding: Ints, priced: Flags, way: _Way) -> Floats:
+    """The step to the least point of the rows with a price and of those that bind in its way, as far as it goes."""
+    held = priced.copy()
+    for _ in binding:
+        step = _to_the_least(quadratic, x, binding[held], way)
+        ahead = quadratic.most[binding] @ step
+        in_way = (ahead > _LEVEL * np.abs(step).max(initial=0.0)) & ~held
+        if not in_way.any():
+            break
+        held |= in_way
+    else:
+        step = _to_the_least(quadratic, x, binding[held], way)
+    return step * _allowed(quadratic, x, step, binding[held])
 
 
 def _to_the_least(quadratic: Quadratic, x: Floats, held: Ints, way: _Way) -> Floats:
@@ -259,7 +275,7 @@ def _solution(system: Floats, aim: Floats, shortest: bool) -> Floats:
 def _allowed(quadratic: Quadratic, x: Floats, step: Floats, held: Ints) -> float:
     """The share of a step, at most 1, that the rows which are not held allow."""
     slack, ahead = quadratic.sides - quadratic.most @ x, quadratic.most @ step
-    blocks = ahead > 1e-14 * np.abs(step).max(initial=0.0)
+    blocks = ahead > _LEVEL * np.abs(step).max(initial=0.0)
     blocks[held] = False
     return float(np.minimum(1.0, np.maximum(slack[blocks], 0.0) / ahead[blocks]).min(initial=1.0))
 

@@ -246,7 +246,7 @@ class Tail:
             self.limits.refuse()
             raise
         weights = mended(self._scaled.rows(), self._scaled.with_moves(answer.values["weights"]))
-        return self.size * weights[: self.returns.shape[1]]
+        return self.limits.clipped(self.size * weights[: self.returns.shape[1]])
 
     def _data(self, aim: str) -> dict[str, Any]:
         """The parameters of a programme, in units of the greatest return and of the weights' size."""

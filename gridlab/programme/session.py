@@ -316,7 +316,7 @@ def _asked_by_cvxpy(
         status = programme.problem.status
         if status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
             raise PlanError("the programme is infeasible: loosen one of its limits")
-        if status == cp.UNBOUNDED:
+        if status in (cp.UNBOUNDED, cp.UNBOUNDED_INACCURATE):
             raise PlanError("the programme is unbounded: give it the limits that it lacks")
         if status != cp.OPTIMAL:
             return None, status
