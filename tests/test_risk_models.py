@@ -18,7 +18,7 @@ from gridlab.risk.filtered import (
 from gridlab.risk.generalised_pareto import GeneralisedPareto, fit_generalised_pareto, mean_excess
 from gridlab.risk.historical import cvar, var
 from gridlab.risk.laws import History, fit_history
-from gridlab.risk.models import LOSS_MODELS
+from gridlab.risk.models import LOSS_MODELS, foresee
 from gridlab.risk.monte_carlo import monte_carlo
 from gridlab.risk.parametric import (
     CornishFisher,
@@ -605,3 +605,30 @@ def test_history_is_the_plain_measures():
     assert isinstance(fit_history(history), History)
     assert fit_history(history).var(0.95) == var(history, 0.95)
     assert fit_history(history).cvar(0.95) == cvar(history, 0.95)
+
+
+def test_foreseen_measures_are_those_of_each_model_and_a_refusal_stands_in_its_row():
+    history = np.random.default_rng(5).standard_t(4, 60)
+    table = foresee(history, level=0.9)
+    assert table.index.tolist() == list(LOSS_MODELS)
+    for name in ("history", "normal", "fhs"):
+        law = LOSS_MODELS[name](history)
+        assert (table.loc[name, "var"], table.loc[name, "cvar"]) == (law.var(0.9), law.cvar(0.9))
+    refused = table[table["refused"] != ""]
+    assert refused.index.tolist() == ["pot", "garch_pot"]
+    assert refused[["var", "cvar"]].isna().all(axis=None)
+    with pytest.raises(DataError, match="losses lie above the threshold"):
+        LOSS_MODELS["pot"](history)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"level": 1.0}, "level"),
+        ({"models": ["gauss"]}, "there is no loss model 'gauss'"),
+        ({"history": [np.nan]}, "finite"),
+    ],
+)
+def test_foreseeing_refuses_what_no_model_could_take(options, says):
+    with pytest.raises(DataError, match=says):
+        foresee(**{"history": [1.0, 2.0]} | options)

@@ -29,7 +29,7 @@ from gridlab.risk.filtered import FilteredLoss, fit_filtered, fit_filtered_histo
 from gridlab.risk.generalised_pareto import GeneralisedPareto, fit_generalised_pareto, mean_excess
 from gridlab.risk.historical import as_probabilities, cvar, var
 from gridlab.risk.laws import History, LossModel, fit_history
-from gridlab.risk.models import LOSS_MODELS
+from gridlab.risk.models import LOSS_MODELS, foresee
 from gridlab.risk.monte_carlo import MonteCarloRisk, monte_carlo
 from gridlab.risk.p_values import BacktestResult
 from gridlab.risk.parametric import CornishFisher, Normal, Student, fit_cornish_fisher, fit_normal, fit_student
@@ -110,6 +110,7 @@ __all__ = [
     "fit_history",
     "fit_normal",
     "fit_student",
+    "foresee",
     "garch_volatility",
     "incremental",
     "kupiec",
