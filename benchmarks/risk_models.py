@@ -21,7 +21,7 @@ from gridlab import backtest, evaluate, mpc, risk, sources
 from gridlab.assets import Battery
 from gridlab.forecast import MODELS
 
-REFIT_EVERY = {"fhs": 28, "garch_normal": 28, "garch_student": 28}
+REFIT_EVERY = {"fhs": 28, "garch_normal": 28, "garch_student": 28, "garch_pot": 28}
 
 
 @click.command()

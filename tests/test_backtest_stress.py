@@ -1,5 +1,7 @@
 """Runs under a shock that no plan knows of: nothing changes before it, and after it only what the price does."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,7 +53,7 @@ def traded_time(seed: int, place: int) -> pd.Timestamp:
 @given(seed=st.integers(0, 10_000), place=st.integers(0, 34))
 def test_a_shock_of_no_effect_gives_the_same_run(asset, name, seed, place):
     at = traded_time(seed, place)
-    nothing = [Shock("spike", "spike", at, 1.0), Shock("jump", "hash_jump", at, 1.0, column="hash_price")]
+    nothing = [Shock("spike", "spike", at, 1.0), Shock("jump", "hash_jump", at, 1.0)]
     results = stressed(name, asset, seed, nothing)
     prices, forecast = history(seed)
     base = backtest.run(mpc.POLICIES[name](), asset, prices, forecast, horizon=12, soc_mwh=2.0)
@@ -105,6 +107,68 @@ def test_a_spike_is_a_multiple_of_the_median_price_and_reaches_no_further_than_i
     assert Shock("evening", "spike", local, size=100.0, duration=2).put_on(prices).equals(shocked)
 
 
+@dataclass(frozen=True)
+class Holding:
+    """Buys on the first evening, holds, and sells in the last hours."""
+
+    sees: str = "prices"
+
+    def __call__(self, state, forecast):
+        power = np.zeros(len(forecast))
+        power[20:24], power[-4:] = -1.0, 1.0
+        return pd.DataFrame({"battery_mw": power, "soc_mwh": 0.0}, index=forecast.index)
+
+
+def days_under(asset: Battery | Site, *shocks: Shock) -> tuple[dict[str, backtest.Result], pd.DataFrame]:
+    prices = mock_prices(days=6)[["price"]].assign(price=30.0)
+    results = run_stressed(Holding(), asset, prices, None, shocks, horizon=144, soc_mwh=0.0)
+    profit = {name: ledger.statement(result.entries)["profit"] for name, result in results.items()}
+    return results, pd.DataFrame(profit).fillna(0.0)
+
+
+HOLDERS = pytest.mark.parametrize(
+    "asset", [Battery(1, 4, 1, 1), Site(1.0, 1.0, Battery(1, 4, 1, 1))], ids=["battery", "site"]
+)
+
+
+@HOLDERS
+def test_a_shock_while_nothing_is_traded_changes_no_days_profit_and_breaks_no_limit(asset):
+    _, profit = days_under(
+        asset,
+        Shock("spike", "spike", "2024-01-03 10:00", 100.0, duration=3),
+        Shock("sun", "crash", "2024-01-01 03:00", 900.0, duration=10),
+    )
+    assert profit["spike"].tolist() == profit["sun"].tolist() == profit["base"].tolist()
+    table = stress_table(profit["base"], {"spike": profit["spike"], "sun": profit["sun"]}, limit=100.0)
+    assert not table["breach"].any()
+
+
+@HOLDERS
+def test_a_shock_is_felt_on_the_day_on_which_it_trades_and_the_sum_is_that_of_its_own_prices(asset):
+    sun = Shock("sun", "crash", "2024-01-06 20:00", 50.0, duration=4)
+    short = Shock("short", "scarcity", "2024-01-01 20:00", 70.0, duration=4)
+    results, profit = days_under(asset, sun, short)
+    assert (profit["sun"] - profit["base"]).tolist() == [0.0] * 5 + [4 * (-50.0 - 30.0)]
+    assert (profit["short"] - profit["base"]).tolist() == [-4 * 70.0] + [0.0] * 5
+    shocked = sun.put_on(mock_prices(days=6)[["price"]].assign(price=30.0))
+    alone = backtest.run(Holding(), asset, shocked, horizon=144, soc_mwh=0.0)
+    assert results["sun"].profit == pytest.approx(alone.profit)
+    assert results["sun"].entries["amount"].sum() == 0.0
+    assert results["sun"].entries.attrs == alone.entries.attrs
+
+
+def test_the_column_of_a_shock_is_that_of_its_kind_unless_it_is_named():
+    prices = mock_prices(days=1)[["price"]].assign(hash_price=6.0, token_price=2.0)
+    halved = Shock("halving", "hash_jump", "2024-01-01 12:00", 0.5).put_on(prices)
+    assert halved["price"].equals(prices["price"])
+    assert halved["hash_price"].tolist() == [6.0] * 12 + [3.0] * 12
+    tokens = Shock("tokens", "hash_jump", "2024-01-01 12:00", 0.5, column="token_price").put_on(prices)
+    assert tokens["token_price"].iloc[-1] == 1.0
+    assert tokens["hash_price"].equals(prices["hash_price"])
+    with pytest.raises(DataError, match="'halving' is put on 'hash_price' and the prices have price"):
+        Shock("halving", "hash_jump", "2024-01-01 12:00", 0.5).put_on(prices[["price"]])
+
+
 def test_perfect_foresight_does_not_foresee_the_shock():
     prices = mock_prices(days=4)
     evening = Shock("evening", "spike", "2024-01-02 03:00", size=50.0)
@@ -142,7 +206,7 @@ def test_services_and_stress_tables_read_off_what_a_shock_did_and_the_multiple_t
             forecast,
             [
                 Shock("adder", "scarcity", at, size, duration=6),
-                Shock("halving", "hash_jump", at, 0.5, column="hash_price"),
+                Shock("halving", "hash_jump", at, 0.5),
             ],
             horizon=12,
             soc_mwh=2.0,

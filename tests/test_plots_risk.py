@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.dates import date2num
 from scipy.stats import binom
 
 from gridlab.errors import DataError
@@ -14,8 +15,10 @@ from gridlab.plots.portfolio import (
     plot_frontier_weights,
     plot_weights,
 )
+from gridlab.plots.profits import plot_cumulative_profit
 from gridlab.plots.risk import plot_drawdown, plot_hits, plot_loss_distribution, plot_mean_excess
 from gridlab.plots.services import plot_attribution, plot_stress, service_looks, stacked
+from gridlab.plots.style import dress
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -239,8 +242,35 @@ def test_an_infinite_cvar_is_left_out_and_a_huge_gain_lies_at_the_edge():
     table.iloc[3, 0], table.iloc[5:9, 2] = -9000.0, np.inf
     top, _ = plot_hits(table, level=0.95)
     assert np.isnan(steps(top, "CVaR 95 %").values[5:9]).all()
-    assert line(top, "gain beyond the edge")[1][0] == pytest.approx(-1.5 * table["loss"].max())
-    assert top.get_ylim()[0] > -3 * table["loss"].max()
+    tail = table["loss"].max() - table["var"].min()
+    assert line(top, "gain beyond the edge")[1][0] == pytest.approx(table["loss"].max() - 4 * tail)
+    assert top.get_ylim()[0] > -5 * tail
+
+
+def battery(n=400):
+    """Losses of a battery that earns on every day, much on some, and measures that are gains too."""
+    loss = pd.Series(-20 - np.exp(np.random.default_rng(0).normal(4.2, 1.0, n)), index=dates(n))
+    loss.iloc[::35], loss.iloc[50] = np.linspace(-19, -8, len(loss.iloc[::35])), -1600.0
+    return pd.DataFrame({"loss": loss, "var": -20.0, "cvar": -12.0})
+
+
+def test_the_tail_keeps_its_room_where_even_the_worst_days_earn():
+    table = battery()
+    top, _ = plot_hits(table, level=0.95)
+    low, high = top.get_ylim()
+    assert (table["cvar"].iloc[0] - table["var"].iloc[0]) / (high - low) > 0.04
+    assert len(line(top, "gain beyond the edge")[0]) <= len(table) / 4
+    drawn = sum(len(line(top, name)[0]) for name in ("loss of the day", "gain beyond the edge", "hit: loss above VaR"))
+    assert drawn == len(table)
+    ax = plot_loss_distribution(table["loss"], measures={"history": (-20.0, -12.0)}, level=0.95)
+    assert 8 / np.ptp(ax.get_xlim()) > 0.03
+    assert sum(bar.get_height() for container in ax.containers for bar in container) == len(table)
+
+
+@pytest.mark.parametrize(("n", "level", "words"), [(8, 0.95, "0.4 were"), (8, 0.99, "0.1 were"), (20, 0.95, "1 was"),
+                                                   (8, 0.999, "fewer than 0.1 were")])  # fmt: skip
+def test_the_hits_expected_in_few_days_are_told_with_one_decimal_and_never_as_none(n, level, words):
+    assert title(plot_hits(measures(n), level=level)[0]).endswith(f"; {words} expected")
 
 
 def test_a_spike_leaves_the_usual_days_room_on_the_axis():
@@ -268,6 +298,48 @@ def test_the_histogram_holds_every_day_also_those_beyond_its_edge():
     assert sum(bar.get_height() for bar in bars) == len(loss)
     assert [bar.get_height() for bar in bars if bar.get_hatch()] == [3]
     assert any(label.startswith("3 days gained more") for label in ax.get_legend_handles_labels()[1])
+
+
+def test_one_loss_of_a_hundred_times_the_usual_is_collected_at_the_right_and_told():
+    loss = losses()
+    loss.iloc[7] = 9000.0
+    ax = plot_loss_distribution(loss, measures=MODELS, level=0.95)
+    bars = [bar for container in ax.containers for bar in container]
+    assert sum(bar.get_height() for bar in bars) == len(loss)
+    (far,) = [bar for bar in bars if bar.get_hatch()]
+    assert far.get_height() == 1
+    assert far.get_x() > max(cvar for _, cvar in MODELS.values())
+    assert ax.get_xlim()[1] < 1000
+    label = f"1 day lost more than {loss.drop(loss.index[7]).max():,.0f} $, up to 9,000 $"
+    assert label in ax.get_legend_handles_labels()[1]
+    usual = plot_loss_distribution(losses(), measures=MODELS, level=0.95)
+    assert not [bar for container in usual.containers for bar in container if bar.get_hatch()]
+
+
+def test_words_beside_a_mark_end_before_the_axes_do_also_on_axes_that_do_not_make_room():
+    from matplotlib.figure import Figure
+
+    for values, measure in ((battery()["loss"], (-12.0, -11.0)), (losses(8), (46.0, 47.0))):
+        ax = Figure(figsize=(9, 4)).add_axes((0.15, 0.2, 0.8, 0.6))
+        plot_loss_distribution(values, measures={"history": measure}, level=0.95, ax=ax)
+        (text,) = [text for text in ax.texts if text.get_text().startswith("VaR")]
+        ax.figure.canvas.draw()
+        assert text.get_window_extent().x1 <= ax.get_window_extent().x1
+        assert text.get_bbox_patch().get_window_extent().x1 <= ax.get_window_extent().x1
+
+
+@pytest.mark.parametrize("case", ["hits", "distribution", "drawdown"])
+def test_amounts_of_money_on_an_axis_are_never_written_with_an_exponent(case):
+    plots = {
+        "hits": lambda: plot_hits(measures() * 1000, level=0.95)[0].yaxis,
+        "distribution": lambda: plot_loss_distribution(losses() * 1000, measures={"pot": (1e5, 2e5)}, level=0.9).xaxis,
+        "drawdown": lambda: plot_drawdown(daily_profit() * 1e5).yaxis,
+    }
+    axis = plots[case]()
+    axis.axes.figure.canvas.draw()
+    written = [label.get_text() for label in axis.get_ticklabels()]
+    assert any("0,000" in words for words in written)
+    assert not any("e" in words for words in written)
 
 
 def test_every_model_has_a_line_of_its_own_below_the_axis_with_its_var_and_cvar():
@@ -306,6 +378,36 @@ def test_a_whole_without_risk_is_drawn_without_shares():
     ax = plot_attribution(table)
     assert title(ax).startswith("hash drives the tail with 45 $,")
     assert "%" not in "".join(texts(ax))
+
+
+def test_worst_days_that_earn_have_no_shares_and_a_total_in_a_colour_of_its_own():
+    table = attribution()
+    table[["standalone", "contribution", "incremental"]] -= 60.0
+    table.loc["total", ["standalone", "contribution"]] = table.iloc[:-1][["standalone", "contribution"]].sum()
+    ax = plot_attribution(table)
+    colors = {bars.get_label(): bars[0].get_facecolor() for bars in ax.containers}
+    adds = {bars.get_label(): bars[0].get_facecolor() for bars in plot_attribution(attribution()).containers}
+    assert colors["total: the worst days still earn"] not in (colors["hedges"], adds["adds to the worst days"])
+    assert "by itself (total: sum of each alone)" in colors
+    assert not any("%" in words for words in texts(ax))
+    assert title(ax) == "No service adds to the tail; the worst days still earn 130 $, one by one 78 $"
+
+
+def test_the_drawdown_is_not_drawn_where_days_are_absent_and_its_deepest_day_stays_marked():
+    whole = daily_profit(60)
+    kept = whole.drop(whole.index[[20, *range(30, 50)]])
+    ax = plot_drawdown(kept)
+    days_absent = date2num(whole.index.difference(kept.index).to_numpy()) + 0.5
+    for name, artist in zip(kept, [line for line in ax.get_lines() if "  " in str(line.get_label())], strict=True):
+        x, y = np.asarray(artist.get_xdata(), dtype=float), np.asarray(artist.get_ydata(), dtype=float)
+        drawn = [(a, b) for (a, b), ends in zip(pairwise(x), pairwise(y), strict=True) if np.isfinite(ends).all()]
+        assert not [day for day in days_absent if any(a < day < b for a, b in drawn)]
+        assert sum(b - a for a, b in drawn) == pytest.approx(len(kept))
+        total = np.concatenate([[0.0], np.cumsum(kept[name])])
+        below = total - np.maximum.accumulate(total)
+        (marked,) = artist.get_markevery()
+        assert y[marked] == pytest.approx(below.min())
+        assert x[marked] == date2num(kept.index[int(below.argmin()) - 1]) + 1
 
 
 def test_the_drawdown_is_the_distance_to_the_highest_sum_so_far():
@@ -408,6 +510,20 @@ def test_weights_hold_from_their_date_to_the_next_and_are_stacked_without_gap():
     assert title(ax).endswith(f"from one date to the next {moved:.2g} % of the power moves")
 
 
+def test_weights_in_mw_are_told_in_mw_and_percent_are_kept_for_shares():
+    in_mw = plot_weights(100 * weights(), unit="MW")
+    assert in_mw.get_ylabel() == "Weight [MW]"
+    assert "%" not in title(in_mw)
+    moved = 100 * np.abs(np.diff(weights().to_numpy(), axis=0)).sum(axis=1).mean() / 2
+    assert title(in_mw).endswith(f"from one date to the next {moved:.0f} MW move")
+    assert "%" not in title(plot_weights(weights().assign(hash=2.0)))
+    curve = frontier()
+    curve[NAMES[:3]] *= 60
+    ax = plot_frontier_weights(curve, weight_unit="MW")
+    assert title(ax) == "Least risk: regulation 60 MW; highest return: energy 60 MW"
+    assert ax.get_ylim()[1] == pytest.approx(60)
+
+
 def test_what_is_short_is_stacked_below_zero():
     edges = stacked(np.array([[0.8, -0.3, 0.5, -0.2]]))
     np.testing.assert_allclose(
@@ -426,8 +542,30 @@ def test_rules_are_sorted_by_what_they_earned_and_filled_where_it_is_more_than_c
     spans = [(path.vertices[0][0], path.vertices[1][0]) for path in intervals.get_paths()]
     assert spans == [(0.4, 3.9), (-1.0, 2.0), (0.0, 0.0), (-7.0, -1.2)]
     assert texts(ax)[4:8] == ["21", "24", "26", "88"]
-    words = "1 of 3 rules earned more than 1/N by more than chance, 1 less; the best: min_cvar, +2.1 $/MW-day"
+    words = "1 of 3 rules earned more than 1/N, beyond chance, 1 less; best min_cvar, +2.1 $/MW-day"
     assert title(ax) == words
+
+
+def test_a_single_service_is_a_reference_below_the_rules_and_is_not_counted():
+    table = allocations()
+    table.loc["only hash"], table.loc["only energy"] = [9.0, 7.0, 11.0, 50.0], [-9.0, -11.0, -7.0, 20.0]
+    ax = plot_allocations(table)
+    assert title(ax) == title(plot_allocations(allocations()))
+    assert row_names(ax) == ["min_cvar", "risk_parity", "1/N", "energy", "only hash", "only energy"]
+    (marks,) = [line for line in ax.get_lines() if line.get_label() == "one service alone, for reference"]
+    assert list(marks.get_xdata()) == [9.0, -9.0]
+    assert (marks.get_markerfacecolor(), marks.get_markeredgecolor()) == ("white", "#777777")
+    assert [3.5] in [[*np.unique(line.get_ydata())] for line in ax.get_lines()]
+    assert title(plot_allocations(table.loc[["only hash", "1/N"]])) == "No rule beside 1/N"
+
+
+def test_a_difference_that_is_rounding_is_zero_and_no_more_than_chance():
+    table = allocations()
+    table.loc["min_variance"] = [1e-12, 1e-13, 1e-11, 26.0]
+    ax = plot_allocations(table)
+    assert "1 of 4 rules" in title(ax)
+    np.testing.assert_array_equal(line(ax, "no more than chance")[0], [0.7, 0.0, 0.0])
+    assert texts(ax).count("0") == 2
 
 
 def test_a_comparison_of_allocations_is_drawn_by_its_differences_and_equal_is_one_over_n():
@@ -438,6 +576,51 @@ def test_a_comparison_of_allocations_is_drawn_by_its_differences_and_equal_is_on
     assert row_names(ax) == ["min_cvar", "risk_parity", "1/N", "energy"]
     short = compared.assign(difference_low=np.nan, difference_high=np.nan)
     assert len(line(plot_allocations(short), "no more than chance")[0]) == 4
+
+
+def test_todays_split_is_a_star_and_no_other_mark_is():
+    rules = pd.DataFrame({"risk": 20.0, "mean": np.arange(20.0, 40.0)}, index=[f"rule {i}" for i in range(20)])
+    rules.loc["split today"], rules.loc["hash"] = [30.0, 27.0], [41.0, 33.0]
+    ax = plot_frontier(frontier().drop(columns="hash"), marks=rules)
+    drawn = [line for line in ax.get_lines() if line.get_linestyle() == "None"]
+    shapes = [(line.get_marker(), line.get_markerfacecolor()) for line in drawn]
+    assert len(set(shapes)) == len(rules)
+    assert [tuple(line.get_xydata()[0]) for line in drawn if line.get_marker() == "*"] == [(30.0, 27.0)]
+    assert shapes[-1][0] == service_looks(["hash"])["hash"].marker
+
+
+def test_no_two_of_many_unknown_services_look_alike():
+    looks = service_looks([f"service {i}" for i in range(36)])
+    assert len({(look.color, look.hatch) for look in looks.values()}) == 36
+    assert len({(look.color, look.marker) for look in looks.values()}) == 36
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [
+        lambda ax: dress(ax, "", "", subtitle="lost 3 $, 4 $ in all"),
+        lambda ax: plot_cumulative_profit(pd.DataFrame({"2 $ to 3 $": [1.0, 2.0]}, index=dates(2)), ax=ax),
+        lambda ax: plot_stress(stress().rename({"calm": "from 3 $ to 2 $"}), ax=ax),
+    ],
+)
+def test_two_amounts_in_a_line_of_words_are_money_on_every_plot(plot):
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    plot(ax)
+    assert not [text.get_text() for text in words_of(ax) if text.get_text().count("$") > 1 and text.get_parse_math()]
+
+
+def test_powers_of_ten_on_an_axis_are_still_read_as_formulas():
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    ax.set_yscale("log")
+    ax.set_ylim(1, 1e6)
+    dress(ax, "", "")
+    ax.figure.canvas.draw()
+    labels = [tick.label1 for tick in ax.yaxis.get_major_ticks()]
+    assert all(label.get_parse_math() for label in labels if "$" in label.get_text())
 
 
 def test_a_band_is_left_out_where_it_is_not_known():

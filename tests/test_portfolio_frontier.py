@@ -163,7 +163,8 @@ def test_a_table_of_names_has_their_columns_and_other_means_may_be_expected():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"n_points": 1}, "n_points must be 2 or more"),
+        ({"n_points": 1}, "n_points must be a whole number, 2 or more"),
+        ({"n_points": 2.5}, "n_points must be a whole number, 2 or more"),
         ({"measure": "varianse"}, "there is no measure 'varianse', did you mean 'variance'"),
         ({"level": 1.0, "measure": "cvar"}, "level must be in"),
         ({"mean": [1.0]}, "mean must be finite"),
@@ -201,3 +202,63 @@ def test_skfolio_has_the_same_frontier(measure):
             warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
             weights = model.fit(returns).weights_
         assert risk_of(measure, returns, weights) == pytest.approx(risk[point], abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("seed", "limits"),
+    [
+        (4, Limits()),
+        (15, Limits(lower=-0.5, upper=1.5)),
+        (165, Limits(upper=0.6)),
+        (187, Limits(lower=-0.5, upper=1.5)),
+    ],
+)
+def test_assets_in_units_far_apart_have_a_frontier_of_cvar_that_begins_at_the_least(seed, limits):
+    rng = np.random.default_rng(seed)
+    n_assets = int(rng.integers(2, 9))
+    returns = rng.standard_t(2.5, (int(rng.integers(5, 250)), n_assets)) * 10 ** rng.uniform(-4, 3, n_assets)
+    mean, risk, _ = parts(frontier(returns, measure="cvar", n_points=6, limits=limits))
+    least = cvar(-returns @ min_cvar_weights(returns, limits=limits), 0.95)
+    assert risk[0] == pytest.approx(least, rel=1e-8)
+    assert mean == pytest.approx(np.linspace(mean[0], mean[-1], 6), rel=1e-8, abs=1e-9 * mean[-1])
+    assert (np.diff(risk, n=2) >= -1e-8 * risk[-1]).all()
+
+
+@measures
+def test_a_small_total_with_wide_bounds_has_a_frontier(measure):
+    """Shares of a total that is a millionth of what each may be: all is borrowed, and risk grows with it."""
+    mean, risk, weights = parts(
+        frontier(returns_of(7), measure=measure, n_points=3, limits=Limits(total=1e-6, lower=-1, upper=1))
+    )
+    assert weights.sum(axis=1) == pytest.approx(1e-6, abs=1e-9)
+    assert np.abs(weights[-1]).max() == pytest.approx(1.0)
+    assert 0 < risk[1] < risk[2] / 2
+    assert mean[1] == pytest.approx(mean[2] / 2, rel=1e-4)
+
+
+@measures
+@settings(max_examples=8)
+@given(seed=seeds)
+def test_fewer_days_than_assets_are_not_refused(measure, seed):
+    rng = np.random.default_rng(seed)
+    n_assets = int(rng.integers(3, 12))
+    returns = rng.normal(0, 10 ** rng.uniform(-2, 2, n_assets), (int(rng.integers(2, n_assets)), n_assets))
+    for limits in (Limits(), Limits(lower=-0.3, upper=2, held=rng.dirichlet(np.ones(n_assets)), turnover_cost=0.01)):
+        table = frontier(returns, measure=measure, n_points=6, limits=limits)
+        assert (np.diff(table["risk"], n=2) >= -1e-7 * table["risk"].abs().max()).all()
+
+
+def test_limits_by_name_are_those_of_the_columns():
+    table = pd.DataFrame(returns_of(6, n_assets=3), columns=["energy", "regulation", "compute"])
+    named = frontier(table, n_points=3, limits=Limits(upper=pd.Series({"compute": 0.1, "regulation": 1, "energy": 1})))
+    assert named.equals(frontier(table, n_points=3, limits=Limits(upper=[1, 1, 0.1])))
+    with pytest.raises(DataError, match=r"upper lacks \['regulation', 'compute'\]"):
+        frontier(table, limits=Limits(upper={"energy": 1.0}))
+    with pytest.raises(DataError, match="the assets have none here"):
+        frontier(table.to_numpy(), limits=Limits(upper=pd.Series([1, 1, 0.1])))
+
+
+@pytest.mark.parametrize("name", ["mean", "risk"])
+def test_an_asset_with_the_name_of_a_column_of_the_answer_is_refused(name):
+    with pytest.raises(DataError, match=f"no asset can be called '{name}', a column of the answer: rename it"):
+        frontier(pd.DataFrame(returns_of(6, n_assets=2), columns=[name, "energy"]))

@@ -1,6 +1,7 @@
 """Risk parity and hierarchical risk parity."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -95,14 +96,17 @@ def test_a_singular_covariance_has_parity_where_no_long_portfolio_is_without_ris
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_weights_agree_with_skfolios_risk_budgeting_as_far_as_its_solver_goes():
+@pytest.mark.parametrize("uneven", [False, True])
+def test_weights_agree_with_skfolios_risk_budgeting(uneven):
     from skfolio.optimization import RiskBudgeting
 
     rng = np.random.default_rng(3)
     returns = rng.normal(size=(500, 8)) @ rng.normal(size=(8, 8)) * 0.01
-    budget = budgets(1, 8) + 0.05
-    theirs = RiskBudgeting(risk_budget=budget / budget.sum()).fit(returns).weights_
-    assert np.allclose(risk_parity_weights(np.cov(returns, rowvar=False), budget=budget), theirs, atol=1e-5)
+    budget = budgets(1, 8) + 0.05 if uneven else np.ones(8)
+    tight = {"tol_gap_abs": 1e-14, "tol_gap_rel": 1e-14, "tol_feas": 1e-14}
+    asked = {"risk_budget": budget / budget.sum(), "solver_params": tight, "scale_objective": 1e2}
+    theirs = RiskBudgeting(**asked).fit(returns).weights_
+    assert np.abs(risk_parity_weights(np.cov(returns, rowvar=False), budget=budget) - theirs).max() <= 1e-8
 
 
 @pytest.mark.parametrize(
@@ -135,6 +139,16 @@ def test_risk_shares_sum_to_one_and_do_not_depend_on_the_size(cov, seed):
 def test_shares_of_no_risk_are_refused(weights, said):
     with pytest.raises(DataError, match=said):
         risk_shares(weights, np.eye(2))
+
+
+def test_shares_and_budgets_beside_a_table_are_read_by_its_labels():
+    cov = pd.DataFrame([[1.0, 0.2], [0.2, 9.0]], ["hash", "energy"], ["hash", "energy"])
+    weights = pd.Series([0.8, 0.2], ["energy", "hash"])
+    assert risk_shares(weights, cov) == pytest.approx(risk_shares([0.2, 0.8], cov.to_numpy()))
+    assert risk_parity_weights(cov, budget=weights) == pytest.approx(risk_parity_weights(cov, budget=[0.2, 0.8]))
+    for other in (weights.rename({"hash": "miners"}), weights.iloc[:1], weights.reset_index(drop=True)):
+        with pytest.raises(DataError, match="weights and cov must name the same assets"):
+            risk_shares(other, cov)
 
 
 def bisected(cov, order):

@@ -5,13 +5,16 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm, t
 
 from gridlab.errors import DataError, PlanError
 from gridlab.portfolio.bands import frontier_bands
 from gridlab.portfolio.family import WEIGHTINGS, nearest_within
 from gridlab.portfolio.frontier import frontier
 from gridlab.portfolio.limits import Limits
+from gridlab.portfolio.parity import risk_shares
 from gridlab.portfolio.rebalancing import compare_allocations, rebalance
+from gridlab.risk.confidence import block_length, bootstrap_interval
 from gridlab.risk.historical import cvar
 from gridlab.sources import read_prices
 
@@ -182,15 +185,164 @@ def test_a_sharpe_ratio_needs_the_capital_that_it_is_on():
         compare_allocations(history(), "equal", capital=0.0, **asked)
 
 
-def test_alone_is_as_much_of_an_asset_as_the_limits_allow():
-    limits = Limits(upper=[0.6, 1.0], lower=0.1)
+@pytest.mark.parametrize("total", [1.0, 50.0, None])
+def test_alone_is_the_whole_total_in_an_asset_whatever_the_limits(total):
+    size = total or 1.0
+    held = {"held": [0.5 * size] * 2, "turnover_cost": 1.0, "most_turnover": 0.1 * size}
+    limits = Limits(upper=0.6 * size, lower=0.1 * size, total=total, **held)
     returns = history(services=["energy", "hash"])
-    table = compare_allocations(
-        returns, ["equal"], window=60, every=7, limits=limits, rng=np.random.default_rng(0), n_draws=20
+    asked = {"window": 60, "every": 7, "limits": limits, "rng": np.random.default_rng(0), "n_draws": 20}
+    table = compare_allocations(returns, ["equal"], **asked)
+    for name in returns:
+        row = table.loc[f"only {name}"]
+        assert row["mean"] == pytest.approx(size * returns[name].iloc[60:].mean())
+        assert row["std"] == pytest.approx(size * returns[name].iloc[60:].std())
+        assert row["turnover"] == 0
+
+
+@pytest.mark.parametrize("name", ["equal", "only hash"])
+def test_a_rule_with_the_name_of_a_reference_is_refused(name):
+    asked = {"window": 60, "every": 7, "rng": np.random.default_rng(0), "n_draws": 20}
+    with pytest.raises(DataError, match=f"{name!r} has the name of a reference"):
+        compare_allocations(history(), {name: spread_rule}, **asked)
+    own = {"equal": WEIGHTINGS["equal"], "mine": spread_rule}
+    assert compare_allocations(history(), own, **asked).index[:2].tolist() == ["equal", "mine"]
+    with pytest.raises(DataError, match="written differently"):
+        compare_allocations(history(services=[1, "1"]), "equal", **asked)
+
+
+def test_rules_of_the_same_weights_differ_by_nothing():
+    returns = history(n_days=150)
+
+    def rounded(returns, *, limits=None):
+        return np.array([0.1, 0.2, 0.3, 0.4]) @ np.diag([2.5, 1.25, 1 / 1.2, 0.625]) * (1 + 1e-12)
+
+    asked = {"window": 60, "every": 7, "rng": np.random.default_rng(0), "n_draws": 50}
+    table = compare_allocations(returns, {"mine": rounded, "other": spread_rule}, **asked)
+    of_difference = ["difference", "difference_low", "difference_high"]
+    assert table.loc["mine", of_difference].tolist() == [0, 0, 0]
+    assert table.loc["other", "difference_low"] < table.loc["other", "difference_high"]
+    short = compare_allocations(history(n_days=70), {"mine": rounded}, **asked)
+    assert short.loc["mine", "difference"] == 0
+    assert short["difference_low"].isna().all()
+
+
+def studentised(days, confidence, rng, n_draws):
+    """The furthest of all columns' draws from their means, in their errors, one draw at a time."""
+    from arch.bootstrap import StationaryBootstrap
+
+    block = block_length(days)
+    drawn = [data[0].mean(axis=0) for data, _ in StationaryBootstrap(block, days, seed=rng).bootstrap(n_draws)]
+    error = np.std(drawn, axis=0, ddof=1)
+    furthest = np.quantile([max(abs(draw - days.mean(axis=0)) / error) for draw in drawn], confidence)
+    return error * t.ppf(norm.cdf(furthest), len(days) / block - 1)
+
+
+@pytest.mark.parametrize("spike", [1.0, 1e4])
+def test_intervals_are_as_wide_as_the_furthest_draw_of_all_rules_and_no_less_than_that_of_one(spike):
+    returns = history(n_days=200)
+    returns["energy"] = np.random.default_rng(8).normal(10, 1, 200)
+    returns.iloc[100, 0] *= spike
+    asked = {"window": 60, "every": 7, "confidence": 0.9, "n_draws": 100}
+    table = compare_allocations(returns, ["min_cvar"], rng=np.random.default_rng(3), **asked).drop("equal")
+    run = rebalance(returns, "min_cvar", window=60, every=7).profit
+    profit = np.column_stack([run, returns.iloc[60:]]) - returns.iloc[60:].mean(axis=1).to_numpy()[:, np.newaxis]
+    low, high, _ = bootstrap_interval(
+        lambda days: days.mean(axis=0), profit, level=0.9, rng=np.random.default_rng(3), n_draws=100
     )
-    mix = returns.iloc[60:] @ [0.6, 0.4]
-    assert table.loc["only energy", "mean"] == pytest.approx(mix.mean())
-    assert table.loc["only hash", "mean"] == pytest.approx((returns.iloc[60:] @ [0.1, 0.9]).mean())
+    many = studentised(profit, 0.9, np.random.default_rng(3), 100)
+    assert (many > (high - low) / 2).all() == (spike == 1)
+    reach = np.maximum(many, (high - low) / 2)
+    assert (table["difference_high"] - table["difference"]).to_numpy() == pytest.approx(reach)
+    assert (table["difference"] - table["difference_low"]).to_numpy() == pytest.approx(reach)
+
+
+def test_an_interval_out_of_range_is_refused():
+    asked = {"window": 60, "every": 7, "rng": np.random.default_rng(0)}
+    with pytest.raises(DataError, match=r"confidence must be in .*, got 1.0"):
+        compare_allocations(history(), "equal", confidence=1.0, **asked)
+    with pytest.raises(DataError, match="n_draws must be at least 2 histories, got 1"):
+        compare_allocations(history(), "equal", n_draws=1, **asked)
+
+
+@pytest.mark.parametrize("rng", [None, 5, np.random.RandomState(0)])
+def test_what_is_no_source_of_randomness_is_refused(rng):
+    with pytest.raises(DataError, match="rng must be a numpy Generator, got"):
+        compare_allocations(history(), "equal", window=60, every=7, rng=rng)
+    with pytest.raises(DataError, match="rng must be a numpy Generator, got"):
+        frontier_bands(history(), rng=rng)
+
+
+@pytest.mark.parametrize("total", [1e-6, 1.0, 1e6])
+def test_weights_are_held_to_limits_of_any_size(total):
+    limits = Limits(total=total, upper=total)
+
+    def part(share):
+        return lambda returns, *, limits=None: np.full(4, share * total / 4)
+
+    asked = {"window": 60, "every": 30, "limits": limits}
+    assert rebalance(history(), part(1 + 1e-8), **asked).weights.iloc[0].sum() == pytest.approx(total)
+    for share in (0.6, 1 - 1e-5):
+        with pytest.raises(DataError, match="breaks the limits"):
+            rebalance(history(), part(share), **asked)
+
+
+@pytest.mark.parametrize("total", [1e-10, 1.0, 1e6])
+def test_the_nearest_weights_are_within_limits_of_any_size(total):
+    near = nearest_within([0.7, 0.1, 0.1, 0.1], Limits(total=total, upper=0.5 * total))
+    assert near / total == pytest.approx([0.5] + [0.5 / 3] * 3, abs=1e-8)
+
+
+def test_limits_and_costs_by_name_are_those_of_the_services():
+    returns = history()
+    upper = pd.Series({"hash": 0.1, "inference": 0.4, "energy": 0.2, "regulation": 0.9})
+    cost = pd.Series({"hash": 1.0, "inference": 2.0, "energy": 3.0, "regulation": 4.0})
+    asked = {"window": 60, "every": 7}
+    by_name = rebalance(returns, "min_cvar", limits=Limits(upper=upper), cost=cost, **asked)
+    by_place = rebalance(returns, "min_cvar", limits=Limits(upper=[0.2, 0.9, 0.1, 0.4]), cost=[3.0, 4, 1, 2], **asked)
+    assert by_name.profit.equals(by_place.profit)
+    for name, rule in WEIGHTINGS.items():
+        assert (rule(returns, limits=Limits(upper=upper)) <= upper[SERVICES].to_numpy() + 1e-8).all(), name
+
+
+def test_window_and_every_count_rows_where_days_are_missing():
+    returns = history()
+    missing = returns.drop(returns.index[[20, 65, 66]])
+    run = rebalance(missing, spread_rule, window=60, every=7)
+    assert run.weights.index.tolist() == missing.index[60::7].tolist()
+    assert run.profit.index.equals(missing.index[60:])
+    assert run.weights.iloc[0].to_numpy() == pytest.approx(spread_rule(missing.iloc[:60]))
+
+
+@given(st.integers(0, 1000), st.sampled_from([1e-3, 0.1, 20.0, 1e4]))
+def test_the_parity_weight_of_a_service_goes_down_as_its_unit_goes_up(seed, unit):
+    returns = np.random.default_rng(seed).normal(1, [1, 10, 100], (60, 3))
+    weights = WEIGHTINGS["risk_parity"](returns)
+    expected = weights / [1, unit, 1]
+    assert WEIGHTINGS["risk_parity"](returns * [1, unit, 1]) == pytest.approx(expected / expected.sum(), rel=1e-7)
+
+
+def test_parity_shares_the_risk_of_services_of_unlike_volatility():
+    """Uncorrelated services of deviations 1, 10 and 100: true shares of the variance, a third each but for chance."""
+    true, of_sample = [], []
+    for seed in range(40):
+        returns = np.random.default_rng(seed).normal(0, [1, 10, 100], (60, 3))
+        weights = WEIGHTINGS["risk_parity"](returns)
+        true.append(risk_shares(weights, np.diag([1.0, 100.0, 1e4])))
+        of_sample.append(risk_shares(weights, np.cov(returns.T)))
+    assert np.mean(true, axis=0) == pytest.approx([1 / 3] * 3, abs=0.03)
+    assert np.array(of_sample) == pytest.approx(np.full((40, 3), 1 / 3), abs=0.12)
+
+
+@pytest.mark.parametrize("name", ["risk_parity", "hierarchical_risk_parity"])
+def test_a_service_that_does_not_vary_has_no_share_of_the_risk_and_no_weight(name):
+    returns = history()
+    without = rebalance(returns.drop(columns="hash"), name, window=60, every=7).weights
+    still = rebalance(returns.assign(hash=0.1), name, window=60, every=7).weights
+    assert (still["hash"] == 0).all()
+    pd.testing.assert_frame_equal(still.drop(columns="hash"), without)
+    asked = Limits(lower=(returns.columns == "hash") * 0.2)
+    assert WEIGHTINGS[name](returns.assign(hash=0.1), limits=asked)[returns.columns == "hash"] == pytest.approx(0.2)
 
 
 def services_of(prices):
@@ -259,7 +411,7 @@ def test_days_that_are_no_history_are_refused():
 def test_a_rule_that_a_window_does_not_suit_is_refused_with_its_day():
     still = history()
     still.iloc[10:75] = 1.0
-    with pytest.raises(DataError, match="no weights for 2024-03-11: asset 0 has no variance"):
+    with pytest.raises(DataError, match="no weights for 2024-03-11: no asset varies in these days"):
         rebalance(still, "risk_parity", window=60, every=1)
     assert rebalance(still, "min_variance", window=60, every=1).weights.notna().all(axis=None)
 
@@ -313,10 +465,12 @@ def test_bands_are_those_of_frontiers_drawn_one_by_one():
     assert attained[2:].all()
     assert bands["attained"].to_numpy() == pytest.approx((~np.isnan(best)).mean(axis=0))
     assert (bands["low"].notna() == (bands["attained"] >= 0.95)).all()
-    assert bands["held_low"].to_numpy() == pytest.approx(np.quantile(held, 0.05, axis=0))
+    moved = np.mean(excess, axis=0)
+    assert bands["held_low"].to_numpy() == pytest.approx(np.quantile(held, 0.05, axis=0) - moved)
+    assert bands["held_high"].to_numpy() == pytest.approx(np.quantile(held, 0.95, axis=0) - moved)
     assert bands["low"].to_numpy()[attained] == pytest.approx(np.quantile(best, 0.05, axis=0)[attained])
     assert bands["high"].to_numpy()[attained] == pytest.approx(np.quantile(best, 0.95, axis=0)[attained])
-    assert bands["corrected"].to_numpy() == pytest.approx(own["mean"] - np.mean(excess, axis=0))
+    assert bands["corrected"].to_numpy() == pytest.approx(own["mean"] - moved)
 
 
 def test_the_correction_brings_the_promise_nearer_to_what_is_true():
@@ -335,6 +489,17 @@ def test_days_that_are_all_alike_have_bands_of_no_width():
     bands = frontier_bands(np.tile([1.0, 2.0], (30, 1)), n_points=3, n_draws=5, rng=np.random.default_rng(0))
     for column in ("low", "high", "held_low", "held_high", "corrected"):
         assert bands[column].to_numpy() == pytest.approx(bands["mean"].to_numpy())
+
+
+def test_one_asset_has_one_portfolio_and_the_band_of_its_mean():
+    returns = history(services=["hash"]).to_numpy()
+    bands = frontier_bands(returns, n_points=3, n_draws=60, block_days=1.0, rng=np.random.default_rng(0))
+    assert bands.iloc[1].equals(bands.iloc[0])
+    assert bands.iloc[2].equals(bands.iloc[0])
+    assert bands["mean"].iloc[0] == pytest.approx(returns.mean())
+    assert (bands["held_low"] < bands["corrected"]).all()
+    assert (bands["corrected"] < bands["held_high"]).all()
+    assert 0.2 < bands["attained"].iloc[0] < 0.8
 
 
 def test_the_same_seed_gives_the_same_bands():

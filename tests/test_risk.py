@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from scipy import optimize, special, stats
 
 from gridlab.errors import DataError
 from gridlab.risk.entropic import evar
-from gridlab.risk.historical import as_probabilities, cvar, var
+from gridlab.risk.historical import as_probabilities, checked_level, cvar, var
 
 losses = st.lists(st.integers(-100, 100), min_size=1, max_size=12)
 levels = st.integers(0, 19).map(lambda twentieths: twentieths / 20)
@@ -315,6 +316,38 @@ def test_var_cvar_and_evar_agree_with_skfolio(n_scenarios, level):
 def test_what_has_no_answer_is_refused(measure, loss, level, weights, said):
     with pytest.raises(DataError, match=said):
         measure(loss, level, weights=weights)
+
+
+@pytest.mark.parametrize("measure", [var, cvar, evar])
+def test_a_table_a_masked_array_and_weights_of_other_scenarios_are_refused(measure):
+    table = pd.DataFrame(np.arange(12.0).reshape(6, 2))
+    with pytest.raises(DataError, match=r"loss is a DataFrame of shape \(6, 2\).*last axis: give table.to_numpy\(\).T"):
+        measure(table)
+    assert measure(table.to_numpy().T).shape == (2,)
+    with pytest.raises(DataError, match="loss is a masked array"):
+        measure(np.ma.masked_greater([1.0, 2.0, 99.0], 50))
+    with pytest.raises(DataError, match="weights is a masked array"):
+        measure([1.0, 2.0], weights=np.ma.masked_greater([1.0, 2.0], 1))
+    loss, weights = table[0], pd.Series(1.0, index=range(1, 7))
+    with pytest.raises(DataError, match=r"same index, got 0 to 5 \(6 rows\) and 1 to 6 \(6 rows\)"):
+        measure(loss, weights=weights)
+    assert measure(loss, weights=weights.to_numpy()) == measure(loss, weights=weights.set_axis(loss.index))
+
+
+@pytest.mark.parametrize("level", [95, "0.95", [0.9, 0.95], None, np.array([0.5]), 1 + 0j])
+@pytest.mark.parametrize("measure", [var, cvar, evar])
+def test_a_level_that_is_no_number_in_its_range_is_refused_with_how_to_write_it(measure, level):
+    with pytest.raises(DataError, match=r"level must be in \[0, 1\), got .*: write one number, 0.95 for 95 %"):
+        measure([1.0, 2.0], level)
+
+
+def test_a_level_of_single_precision_is_the_decimal_that_it_prints_as():
+    loss = np.arange(1.0, 101.0)
+    for level in (np.float32(0.6), np.float16(0.6), np.array(0.6), np.array(0.6, dtype=np.float32)):
+        assert (var(loss, level), cvar(loss, level)) == (60, cvar(loss, 0.6))
+        assert evar(loss, level) == evar(loss, 0.6)
+    for tenth in range(10):
+        assert checked_level(np.float32(tenth / 10)) == tenth / 10
 
 
 def _apple():

@@ -185,13 +185,21 @@ def test_a_table_without_hit_after_hit_has_a_finite_ratio():
 @pytest.mark.parametrize(
     ("hits", "level", "says"),
     [
-        ([0, 1], 1.0, "level must be in .0, 1., as 0.95, got 1.0"),
+        ([0, 1], 1.0, "level must be in .0, 1., got 1.0: write one number, 0.95"),
         ([0, 1], 0, "got 0"),
         ([0, 1], np.nan, "got nan"),
         ([1], 0.95, "two days of hits"),
         (1, 0.95, "two days of hits"),
         ([0, 1, np.nan], 0.95, "got nan on day 2"),
         ([[0, 1], [0, 2]], 0.95, "got 2 on day 1"),
+        (
+            pd.DataFrame(np.zeros((9, 2), dtype=bool)),
+            0.95,
+            r"hits is a DataFrame .*last axis: give table.to_numpy\(\).T",
+        ),
+        (np.ma.masked_equal([0, 1, 9], 9), 0.95, "hits is a masked array"),
+        ([0, 1], 95, "got 95: write one number, 0.95 for 95 %"),
+        ([0, 1], "0.95", "got '0.95': write one number"),
     ],
 )
 def test_what_is_no_series_of_hits_is_refused_with_its_value(hits, level, says):
@@ -243,6 +251,40 @@ def test_the_chi_square_rejects_too_many_true_models_of_250_days_at_99_percent_a
     hits, mass = number[:, None] > np.arange(250), stats.binom.pmf(number, 250, 0.01)
     assert mass[kupiec(hits, 0.99).p_value <= 0.05].sum() == pytest.approx(0.0948, abs=1e-4)
     assert mass[kupiec(hits, 0.99, exact=True).p_value <= 0.05].sum() <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("n_days", "level", "of_kupiec", "of_the_light"),
+    [(250, 0.99, 0.0137, 0.0412), (250, 0.95, 0.0462, 0.0474), (500, 0.95, 0.0395, 0.0454)],
+)
+def test_tests_without_a_coin_reject_fewer_true_models_than_5_percent_and_as_many_as_stated(
+    n_days, level, of_kupiec, of_the_light
+):
+    number = np.arange(n_days + 1)
+    hits, mass = number[:, None] > np.arange(n_days), stats.binom.pmf(number, n_days, 1 - level)
+    assert mass[kupiec(hits, level, exact=True).p_value <= 0.05].sum() == pytest.approx(of_kupiec, abs=5e-5)
+    assert mass[traffic_light(hits, level).p_value <= 0.05].sum() == pytest.approx(of_the_light, abs=5e-5)
+
+
+@pytest.mark.parametrize(("n_days", "level"), [(250, 0.99), (100, 0.95)])
+def test_with_a_coin_a_true_model_is_rejected_in_exactly_5_percent(n_days, level):
+    number = np.arange(n_days + 1)
+    hits, mass = number[:, None] > np.arange(n_days), stats.binom.pmf(number, n_days, 1 - level)
+    for test in (kupiec, traffic_light):
+        strict = test(hits, level, rng=_Coin(0.0)).p_value  # the coin's share of rejections is linear in it
+        full = test(hits, level, rng=_Coin(1.0)).p_value
+        share = np.clip((0.05 - strict) / np.maximum(full - strict, 1e-99), 0, 1)
+        assert (mass * share).sum() == pytest.approx(0.05, rel=1e-9)
+
+
+class _Coin:
+    """A generator whose every number is the same."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def random(self, shape):
+        return np.full(shape, self.number)
 
 
 def slow_acerbi_szekely(loss, var, cvar, level):
@@ -318,6 +360,15 @@ def test_mcneil_and_freys_statistic_is_students_and_so_is_its_bootstrap_where_hi
         assert p_value[i] == pytest.approx(student.pvalue, abs=0.03)
 
 
+def test_of_two_hits_drawn_again_those_that_are_equal_speak_for_or_against_the_model_without_bound():
+    loss = np.array([0.0, 2.6, 0.0, 3.0])
+    result = mcneil_frey(loss, 1.0, 2.0, 0.5, rng=np.random.default_rng(0))
+    assert result.statistic == pytest.approx(0.8 / 0.2)
+    assert result.p_value == pytest.approx(
+        0.25, abs=0.02
+    )  # twice the larger of two; twice the lesser, and both, do not
+
+
 def test_residuals_have_no_scale_where_the_cvar_is_the_var():
     result = mcneil_frey([1.0, 3.0, 5.0, 0.0], 2.0, [2.0, 3.0, 3.0, 3.0], 0.5, rng=np.random.default_rng(0))
     assert np.isnan(result).all()
@@ -327,14 +378,22 @@ def test_residuals_have_no_scale_where_the_cvar_is_the_var():
     ("changed", "says"),
     [
         ({"level": 1.0}, "level must be in"),
-        ({"loss": [0.0, np.nan, 1.0]}, "loss must be finite, got nan"),
-        ({"cvar": [np.inf] * 3}, "cvar must be finite, got inf"),
+        ({"loss": [0.0, np.nan, 1.0]}, "loss must be finite, with no NaN, got nan at .1."),
+        ({"cvar": [np.inf] * 3}, "cvar must be finite, with no NaN, got inf at .0."),
         ({"var": [1.0, 2.0]}, "same days"),
         ({"loss": []}, "one value a day"),
         ({"cvar": 0.5}, "0.5 < 1 on 3 days"),
+        ({"var": pd.DataFrame({"var": [1.0] * 3})}, "var is a DataFrame"),
+        ({"loss": np.ma.masked_equal([0.0, 1.0, 2.0], 1)}, "loss is a masked array"),
+        ({"level": 95}, "got 95: write one number"),
+        (
+            {"loss": pd.Series([0.0, 1.0, 2.0]), "var": pd.Series([1.0] * 3, index=[1, 2, 3])},
+            "loss and var must have the same index, got 0 to 2 .3 rows. and 1 to 3",
+        ),
         ({"simulated": np.zeros((9, 4))}, "shape .n_simulations, 3., .* got .9, 4."),
         ({"simulated": np.zeros((0, 3))}, "got .0, 3."),
         ({"simulated": np.full((9, 3), np.nan)}, "simulated must be finite"),
+        ({"simulated": np.ma.masked_equal(np.zeros((9, 3)), 0)}, "simulated is a masked array"),
     ],
 )
 def test_measures_that_cannot_be_tested_are_refused_with_their_value(changed, says):
@@ -411,6 +470,7 @@ def test_losses_that_never_differ_and_single_days_have_a_score():
         ({"form": "zero_homogeneous"}, "above 0, got -1.*form='logistic'"),
         ({"form": "al"}, "got 'al'"),
         ({"scale": 0.0}, "scale must be above 0"),
+        ({"centre": np.nan}, "centre must be one finite number, got nan"),
     ],
 )
 def test_scores_that_are_not_defined_are_refused(keywords, says):
@@ -446,8 +506,11 @@ def test_the_table_has_a_row_for_each_test_with_the_answers_of_each(measures):
         "mcneil_frey": mcneil_frey(loss, var, cvar, level, simulated=simulated),
     }
     assert table.index.tolist() == list(expected)
+    assert table.columns[0] == "asks"
+    assert table.loc["kupiec", "asks"] == "are there as many hits as there should be?"
+    assert table["asks"].is_unique and not (table["asks"] == "").any()
     assert table[["statistic", "p_value"]].to_numpy() == pytest.approx(np.array(list(expected.values()), dtype=float))
-    assert table["says"].tolist() == ["holds"] * 4 + ["green zone"] + ["holds"] * 4
+    assert table["says"].tolist() == ["holds"] * 4 + ["holds (green zone)"] + ["holds"] * 4
     assert (table[["n_days", "hits"]] == [500, np.sum(loss > var)]).all(axis=None)
     assert table["expected_hits"].tolist() == pytest.approx([25] * 9)
 
@@ -456,7 +519,7 @@ def test_the_table_says_why_a_model_is_rejected(measures):
     simulated, rng = np.random.default_rng(0).normal(size=(999, 500)), np.random.default_rng(1)
     low = backtest_measures(measures.assign(var=1.0, cvar=1.3), 0.95, simulated=0.6 * simulated, rng=rng)["says"]
     assert low["kupiec"] == low["conditional_coverage"] == "rejected: too many hits"
-    assert low["traffic_light"] == "red zone"
+    assert low["traffic_light"] == "rejected: too many hits (red zone)"
     assert low["ridge"] == "rejected: the CVaR is too small"
     assert low["acerbi_szekely_z1"] == "rejected: losses of the hits exceed the CVaR"
     high = backtest_measures(measures.assign(var=4.0, cvar=5.0), 0.95, simulated=2.4 * simulated, exact=True)["says"]
@@ -467,9 +530,75 @@ def test_the_table_says_why_a_model_is_rejected(measures):
     assert says["independence"] == "rejected: hits come together"
     assert says["dynamic_quantile"] == "rejected: hits can be foreseen"
     assert says["ridge"] == "no answer: it needs losses simulated under the model"
+    assert says["conditional_coverage"] == "rejected: hits come together"
     gains = backtest_measures(measures.assign(loss=-9.0, var=-8.0, cvar=-7.0), 0.95, simulated=simulated - 9)["says"]
     assert gains["acerbi_szekely_z2"] == "no answer: a CVaR is not above 0"
     assert gains["mcneil_frey"] == "no answer: there are fewer than two different hits"
+
+
+def test_a_table_says_that_hits_avoid_each_other_where_none_follows_another(measures):
+    in_turn = measures.assign(loss=np.arange(500) % 2 * 9.0)
+    says = backtest_measures(in_turn, 0.5)["says"]
+    assert says["kupiec"] == "holds"
+    assert says["independence"] == says["conditional_coverage"] == "rejected: hits avoid each other"
+
+
+def test_hits_of_a_var_merely_too_low_are_too_many_and_not_foreseen(measures):
+    rng = np.random.default_rng(0)
+    for threshold, why in ((1.1, "rejected: too many hits"), (9.0, "rejected: too few hits")):
+        for loss in rng.normal(size=(20, 500)):
+            wrong = measures.assign(loss=loss, var=threshold, cvar=threshold + 1)
+            assert backtest_measures(wrong, 0.95)["says"]["dynamic_quantile"] == why
+
+
+def test_a_p_value_at_the_significance_rejects(measures):
+    low, simulated = measures.assign(var=1.5, cvar=1.9), np.random.default_rng(0).normal(size=(99, 500))
+    p_value = backtest_measures(low, 0.95, simulated=simulated).loc["ridge", "p_value"]
+    at, below = (
+        backtest_measures(low, 0.95, simulated=simulated, significance=significance).loc["ridge", "says"]
+        for significance in (p_value, np.nextafter(p_value, 0))
+    )
+    assert (at, below) == ("rejected: the CVaR is too small", "holds")
+
+
+def test_a_test_that_needs_more_days_has_no_answer_and_the_others_do(measures):
+    few = measures.iloc[:11]
+    table = backtest_measures(few, 0.95, simulated=np.random.default_rng(0).normal(size=(99, 11)))
+    assert table.loc["dynamic_quantile", "says"] == "no answer: with 4 lags it needs at least 12 days, got 11"
+    assert table.loc["dynamic_quantile", ["statistic", "p_value"]].isna().all()
+    assert table.drop("dynamic_quantile")["p_value"].notna().all()
+    assert not backtest_measures(measures.iloc[:12], 0.95)["says"]["dynamic_quantile"].startswith("no answer")
+    assert np.isnan(compare_measures({"few": few}, 0.95).loc["few", "dynamic_quantile"])
+    with pytest.raises(DataError, match="lags must be at least 0"):
+        backtest_measures(few, 0.95, lags=-1)
+
+
+def test_measures_whose_dates_do_not_rise_are_refused(measures):
+    for wrong in (measures.iloc[::-1], measures.sample(frac=1, random_state=0), measures.iloc[[0, 1, 1, 2]]):
+        for asked in (lambda table: backtest_measures(table, 0.95), lambda table: compare_measures({"a": table}, 0.95)):
+            with pytest.raises(DataError, match="dates must rise, got 202"):
+                asked(wrong)
+
+
+def test_var_and_hits_of_other_days_are_not_matched_by_position(measures):
+    hits = measures["loss"] > measures["var"]
+    with pytest.raises(DataError, match="hits and var must have the same index, got 2024-01-01 to 2025-05-14"):
+        dynamic_quantile(hits, measures["var"].shift(freq="D"), 0.95)
+    assert dynamic_quantile(hits, measures["var"], 0.95) == dynamic_quantile(hits.to_numpy(), measures["var"], 0.95)
+
+
+@pytest.mark.parametrize(
+    ("law", "says"),
+    [
+        ((np.nan, [0, 1], [0.5, 0.5]), "a statistic is NaN"),
+        ((1, [0, np.nan], [0.5, 0.5]), "values must be"),
+        ((1, [0, 1], [0.5]), "one for each scenario"),
+        ((1, [0, 1], [0.5, -0.5]), "not negative"),
+    ],
+)
+def test_a_p_value_without_a_law_is_refused(law, says):
+    with pytest.raises(DataError, match=says):
+        exact_p_value(*law)
 
 
 def test_a_table_of_exact_p_values_needs_no_coin(measures):
@@ -499,7 +628,7 @@ def test_tables_that_cannot_be_compared_are_refused(measures):
         ({"a": measures, "b": measures.iloc[1:]}, "model 'b' differ"),
         ({"a": measures, "b": measures.assign(loss=0.0)}, "model 'b' differ"),
         ({"a": measures.drop(columns="cvar")}, "no column 'cvar' .it has loss, var."),
-        ({"a": measures.assign(var=np.nan)}, "var must be finite, got nan"),
+        ({"a": measures.assign(var=np.nan)}, "var must be finite, with no NaN, got nan at .0."),
     ):
         with pytest.raises(DataError, match=says):
             compare_measures(models, 0.95)

@@ -1,5 +1,7 @@
 """Parts of a risk: Euler's sum and derivative, ties, the margin, and what diversification saves."""
 
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,15 +73,17 @@ def test_a_part_is_the_derivative_of_the_measure_to_the_size_of_the_service(meas
 @settings(max_examples=15)
 @given(seed=seeds, level=levels)
 def test_tied_scenarios_count_as_the_mean_over_the_orders_they_could_lie_in(seed, level):
-    losses, _ = tables(seed, whole_numbers=True)
-    whole, rng = losses.sum(axis=1), np.random.default_rng(seed)
-    orders = np.zeros(losses.shape[1])
-    n_orders = 2000
-    for _ in range(n_orders):  # ties broken at random: the worst first, the last in part
-        worst_first = np.lexsort((rng.random(len(whole)), -whole))
-        reached = np.minimum(np.arange(1, len(whole) + 1) / len(whole), 1 - level)
-        orders += np.diff(reached, prepend=0.0) @ losses[worst_first] / (1 - level) / n_orders
-    assert contributions(losses, level) == pytest.approx(orders, abs=0.35)
+    rng = np.random.default_rng(seed)
+    n_scenarios = int(rng.integers(2, 7))
+    losses = rng.integers(-3, 4, (n_scenarios, 3)).astype(float)
+    losses[1:3, 2] = losses[0].sum() - losses[1:3, :2].sum(axis=1)  # the first three tie, if there are so many
+    reached = np.minimum(np.arange(1, n_scenarios + 1) / n_scenarios, 1 - level)
+    shares = np.diff(reached, prepend=0.0) / (1 - level)
+    whole = losses.sum(axis=1)
+    orders = [list(order) for order in permutations(range(n_scenarios)) if (np.diff(whole[list(order)]) <= 0).all()]
+    assert len(orders) > 1
+    expected = np.mean([shares @ losses[order] for order in orders], axis=0)
+    assert contributions(losses, level) == pytest.approx(expected, abs=1e-12)
 
 
 @given(seed=seeds, level=levels, whole_numbers=st.booleans())
@@ -160,6 +164,23 @@ def test_a_whole_without_risk_has_no_shares_and_parts_of_zero_deviation():
     assert contributions(hedged, measure="std").tolist() == [0.0, 0.0]
     assert attribution(hedged, measure="std")["share"].isna().all()
     assert contributions(hedged + 7.3, measure="std") == pytest.approx([0.0, 0.0])
+
+
+def test_a_whole_whose_tail_earns_or_cancels_has_no_shares():
+    earns = pd.DataFrame({"energy": [-50.0, -10.0, -20.0], "hash": [-60.0, 4.0, 1.0]})
+    table = attribution(earns, 0.5)
+    assert table.loc["total", "contribution"] < 0
+    assert table["share"].isna().all()
+    cancels = pd.DataFrame({"energy": [1e6, 0.0], "hedge": [-1e6 + 1e-4, 0.0]})
+    table = attribution(cancels, 0.5)
+    assert table.loc["total", "contribution"] == pytest.approx(1e-4, rel=1e-3)
+    assert table["share"].isna().all()
+    assert attribution(0 - earns, 0.5)["share"].sum() == pytest.approx(2.0)
+
+
+def test_a_table_without_names_of_services_is_refused():
+    with pytest.raises(DataError, match="losses must be a DataFrame with a column a service, got ndarray"):
+        attribution(np.ones((3, 2)))
 
 
 def test_one_scenario_is_its_own_tail():

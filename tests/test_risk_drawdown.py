@@ -1,6 +1,7 @@
 """Drawdowns: laws first, then answers from a book and from skfolio."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,3 +130,11 @@ def test_what_has_no_drawdown_is_refused(measure):
         measure([0.1, -1.5], compounded=True)
     with pytest.raises(DataError, match="level must be in"):
         conditional_drawdown([1.0], 1.0)
+
+
+@pytest.mark.parametrize("measure", [drawdown, max_drawdown, conditional_drawdown, ulcer_index])
+def test_a_table_with_time_on_its_first_axis_is_refused(measure):
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(9, 2)), columns=["energy", "hash"])
+    with pytest.raises(DataError, match=r"profit is a DataFrame of shape \(9, 2\).*give table.to_numpy\(\).T"):
+        measure(table)
+    assert measure(table.to_numpy().T)[1] == pytest.approx(measure(table["hash"]))

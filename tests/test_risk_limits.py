@@ -67,7 +67,8 @@ def test_a_stress_table_says_what_each_shock_does_and_which_limit_breaks():
     table = stress_table(base, {"spike": hit, "none": base}, limit=400.0)
     worst = -hit.loc["2024-02-10"].sum()
     assert table.index.tolist() == ["spike", "none"]
-    assert table.loc["spike"].tolist() == [pd.Timestamp("2024-02-10"), worst, -500.0, -500.0, 0.0, True]
+    usual = -base.sum(axis=1).min()
+    assert table.loc["spike"].tolist() == [pd.Timestamp("2024-02-10"), worst, usual, -500.0, -500.0, 0.0, True]
     assert table.loc["none", ["loss", "change", "energy", "hash_price", "breach"]].tolist() == [
         -base.sum(axis=1).min(),
         0.0,
@@ -76,8 +77,20 @@ def test_a_stress_table_says_what_each_shock_does_and_which_limit_breaks():
         False,
     ]
     whole = stress_table(base.sum(axis=1), {"spike": hit.sum(axis=1)})
-    assert list(whole.columns) == ["date", "loss", "change"]
+    assert list(whole.columns) == ["date", "loss", "base_loss", "change"]
     assert whole.loc["spike", "loss"] == worst
+
+
+def test_a_breach_without_a_shock_shows_and_a_loss_at_the_limit_keeps_it():
+    base = pd.Series([5.0, -30.0, 4.0], index=pd.date_range("2024-01-01", periods=3, name="date"))
+    table = stress_table(base, {"none": base, "more": base - [0.0, 10.0, 0.0]}, limit=30.0)
+    assert table["base_loss"].tolist() == [30.0, 30.0]
+    assert table["breach"].tolist() == [False, True]
+    multiple = reverse_stress(-base, [-5.0, 50.0, -4.0], 40.0)
+    at = base - [0.0, 20.0 * multiple, 0.0]
+    tables = [stress_table(base, {"shock": profit}, limit=40.0) for profit in (at, at - 1e-9)]
+    assert [table.loc["shock", "breach"] for table in tables] == [False, True]
+    assert reverse_stress(30.0, 40.0, 30.0) == 0.0
 
 
 @given(seed=seeds, limit=st.floats(-50, 500))
@@ -158,7 +171,10 @@ def test_the_ewma_is_the_recursion_of_riskmetrics_once_it_has_begun():
     variance = values[0] ** 2
     for value in values[1:-1]:
         variance = decay * variance + (1 - decay) * value**2
-    assert ewma_volatility(pd.Series(values), half_life=20.0).iloc[-1] == pytest.approx(np.sqrt(variance), rel=1e-4)
+    volatility = ewma_volatility(pd.Series(values), half_life=20.0)
+    assert volatility.iloc[-2] == pytest.approx(np.sqrt(variance), rel=1e-4)
+    variance = decay * variance + (1 - decay) * values[-1] ** 2
+    assert volatility.iloc[-1] == pytest.approx(np.sqrt(variance), rel=1e-4)
 
 
 def test_garch_is_the_models_own_forecast_from_the_days_before():
@@ -167,6 +183,8 @@ def test_garch_is_the_models_own_forecast_from_the_days_before():
     values = np.random.default_rng(2).normal(0, 3, 80)
     volatility = garch_volatility(pd.Series(values), first=60, refit_every=10)
     assert volatility.iloc[:60].isna().all()
+    assert len(volatility) == 81
+    assert volatility.iloc[80] == pytest.approx(np.sqrt(fit_garch(values).forecast(values, n_steps=1)[0]))
     assert volatility.iloc[75] == pytest.approx(np.sqrt(fit_garch(values[:70]).forecast(values[:75], n_steps=1)[0]))
 
 
@@ -175,6 +193,32 @@ def test_a_limit_goes_down_as_volatility_goes_up_and_keeps_to_its_bounds():
     assert dynamic_limit(10.0, volatility, reference=4.0, least=1.0, most=30.0).tolist() == [10, 20, 10, 1, 30]
     assert dynamic_limit(10.0, volatility * 0, least=1.0, most=30.0).tolist() == [10.0] * 5
     assert dynamic_limit(10.0, pd.Series([1.0, 4.0, 1.0])).tolist() == [10.0, 6.25, 10.0]
+
+
+def test_an_unknown_volatility_counts_as_the_last_that_was_known():
+    volatility = pd.Series([np.nan, 2.0, 8.0, np.nan, np.nan, 2.0])
+    assert dynamic_limit(10.0, volatility, reference=2.0).tolist() == [10, 10, 2.5, 2.5, 2.5, 10]
+
+
+def test_a_calm_market_raises_no_limit_unless_that_is_allowed():
+    calm = pd.Series([4.0, 4.0, 1.0])
+    assert dynamic_limit(10.0, calm).tolist() == [10, 10, 10]
+    assert dynamic_limit(10.0, calm, most=25.0).tolist() == [10, 10, 25]
+
+
+@pytest.mark.parametrize("tz", [None, "Europe/Oslo"])
+@pytest.mark.parametrize("known", [ewma_volatility, garch_volatility], ids=["ewma", "garch"])
+def test_the_last_row_is_of_the_day_to_come_and_is_that_days_once_it_has_come(known, tz):
+    rng = np.random.default_rng(0)
+    dates = pd.date_range("2024-02-01", periods=60, tz=tz, name="date")  # the last day has 23 hours in Oslo
+    values = pd.Series(rng.normal(0, 3, 60), index=dates)
+    options = {"half_life": 5.0} if known is ewma_volatility else {"first": 50, "refit_every": 4}
+    ahead, later = known(values.iloc[:-1], **options), known(values, **options)
+    assert ahead.index.equals(values.index)
+    assert later.index[-1] == dates[-1] + pd.DateOffset(days=1)
+    assert later.index.name == "date"
+    assert ahead.iloc[-1] == later.iloc[-2] > 0
+    assert dynamic_limit(10.0, ahead).iloc[-1] == dynamic_limit(10.0, later).iloc[-2]
 
 
 def autoregressive(rng: np.random.Generator, n_days: int) -> np.ndarray:
@@ -232,6 +276,10 @@ def test_a_block_is_a_week_at_least_and_the_longest_that_a_strategy_asks_for():
     [
         (lambda: worst_windows(daily(0), lengths=[41]), "1 to 40 whole days, as there are so many, got 41"),
         (lambda: worst_windows(daily(0), lengths=[0]), "got 0"),
+        (lambda: worst_windows(daily(0), lengths=[2.0]), "whole days, as there are so many, got 2.0"),
+        (lambda: worst_windows(daily(0), lengths=["week"]), "got 'week'"),
+        (lambda: worst_windows(daily(0), lengths=[]), "there are no lengths"),
+        (lambda: stress_table(daily(0), {"one": daily(0)}, limit=np.nan), "limit is NaN"),
         (lambda: worst_windows(daily(0), n_worst=0), "n_worst must be at least 1"),
         (lambda: worst_windows(daily(0).iloc[::-1]), "in order of date"),
         (lambda: worst_windows(daily(0).iloc[:0]), "must have days"),
@@ -252,6 +300,16 @@ def test_a_block_is_a_week_at_least_and_the_longest_that_a_strategy_asks_for():
         (lambda: dynamic_limit(1.0, pd.Series([1.0, -2.0])), "volatility is -2.0 at 1"),
         (lambda: dynamic_limit(1.0, pd.Series([1.0]), reference=0.0), "reference must be positive"),
         (lambda: dynamic_limit(1.0, pd.Series([1.0]), least=2.0, most=1.0), "0 <= least <= most, got 2.0 and 1.0"),
+        (lambda: dynamic_limit(1.0, pd.Series([1.0, 2.0], index=[2, 1])), "the days of volatility must rise"),
+        (lambda: dynamic_limit(1.0, pd.Series([], dtype=float)), "volatility must have at least one day"),
+        (lambda: ewma_volatility(daily(0)["energy"].iloc[::-1], half_life=1.0), "the days of values must rise"),
+        (lambda: ewma_volatility(pd.Series([1.0, 2.0], index=[1, 1]), half_life=1.0), "the days of values must rise"),
+        (
+            lambda: ewma_volatility(pd.Series([1.0], index=["Monday"]), half_life=1.0),
+            "dates or numbers of days, got str",
+        ),
+        (lambda: garch_volatility(daily(0)["energy"].iloc[::-1]), "the days of values must rise"),
+        (lambda: garch_volatility(pd.Series([], dtype=float)), "values must have at least one day"),
         (lambda: ewma_volatility(pd.Series([1.0]), half_life=0.0), "half_life must be positive"),
         (lambda: ewma_volatility(pd.Series([1.0, np.inf]), half_life=1.0), "infinite at 1"),
         (lambda: garch_volatility(pd.Series(np.ones(9)), first=10), "needs first >= 50 and refit_every >= 1"),
@@ -277,3 +335,17 @@ def test_what_has_no_answer_is_refused(call, said):
 def test_an_interval_of_what_is_no_history_is_refused(profit, more, said):
     with pytest.raises(DataError, match=said):
         bootstrap_interval(np.mean, profit, rng=np.random.default_rng(0), **more)
+
+
+@pytest.mark.parametrize("profit", [np.ones(30), np.ones((30, 2))], ids=["one", "two"])
+def test_a_statistic_of_each_day_is_refused(profit):
+    with pytest.raises(DataError, match=r"answers with shape \(30,\), a number for each day"):
+        bootstrap_interval(lambda days: cvar(-np.atleast_2d(days.T).T), profit, rng=np.random.default_rng(0))
+    interval = bootstrap_interval(lambda days: cvar(-days.T), profit, rng=np.random.default_rng(0), n_draws=5)
+    assert np.shape(interval.low) == profit.shape[1:]
+
+
+@pytest.mark.parametrize("rng", [7, None, np.random.RandomState(0)])
+def test_an_interval_needs_a_generator(rng):
+    with pytest.raises(DataError, match="rng must be a numpy Generator, got"):
+        bootstrap_interval(np.mean, np.ones(30), rng=rng)

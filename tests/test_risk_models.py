@@ -1,6 +1,7 @@
 """Laws of a day's loss: what all keep, then each against its slow form, other libraries and published answers."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from arch.univariate import GARCH, StudentsT, ZeroMean
 from hypothesis import given, settings
@@ -105,7 +106,7 @@ def test_a_level_outside_its_range_is_refused_with_its_value(name, level):
 def test_a_loss_that_is_not_finite_is_refused_with_its_place(name, value):
     history = losses()
     history[7] = value
-    with pytest.raises(DataError, match="at position 7"):
+    with pytest.raises(DataError, match=r"at \[7\]: leave such days out"):
         LOSS_MODELS[name](history)
 
 
@@ -209,6 +210,42 @@ def test_laws_without_a_mean_or_with_a_negative_scale_are_refused():
         Normal(0.0, -1.0)
     with pytest.raises(DataError, match="least_nu must be in"):
         fit_student(losses(), least_nu=0.5)
+
+
+@pytest.mark.parametrize(
+    ("law", "parameters", "named"),
+    [
+        (Normal, (np.nan, 1.0), "mean"),
+        (Normal, (np.inf, 1.0), "mean"),
+        (Student, (np.nan, 1.0, 4.0), "mean"),
+        (CornishFisher, (np.nan, 1.0, 0.0, 0.0), "mean"),
+        (CornishFisher, (0.0, 1.0, np.nan, 1.0), "skewness"),
+        (CornishFisher, (0.0, 1.0, 0.0, np.inf), "excess_kurtosis"),
+        (GeneralisedPareto, (np.nan, 1.0, 0.0, 0.1), "xi"),
+        (GeneralisedPareto, (0.1, 1.0, np.nan, 0.1), "threshold"),
+    ],
+)
+def test_a_law_of_parameters_that_are_not_finite_is_refused_with_their_name(law, parameters, named):
+    with pytest.raises(DataError, match=f"{named} must be one finite number, got (nan|inf)"):
+        law(*parameters)
+
+
+def test_levels_of_single_precision_are_asked_as_the_decimal_they_print_as():
+    single = np.float32(0.6)
+    for model in (Normal(1.0, 2.0), Student(0.0, 1.0, 4.0), fit_history(losses()), LOSS_MODELS["pot"](losses())):
+        assert (model.var(single), model.cvar(single)) == (model.var(0.6), model.cvar(0.6))
+    for model in (CornishFisher(0.0, 1.0, 0.5, 1.0), CornishFisher(0.0, 1.0, 3.0, 1.0)):
+        assert (model.var(single), model.cvar(single)) == (model.var(0.6), model.cvar(0.6))
+
+
+def test_a_history_of_more_than_one_axis_or_with_a_mask_is_refused():
+    for history, says in (
+        (pd.DataFrame({"loss": losses()}), "history is a DataFrame"),
+        (np.ma.masked_less(losses(), 0), "history is a masked array"),
+        (losses().reshape(2, -1), r"one axis.*got shape \(2, 200\)"),
+    ):
+        with pytest.raises(DataError, match=says):
+            fit_normal(history)
 
 
 skewnesses = st.floats(-6, 6)
@@ -354,6 +391,12 @@ def test_a_tail_by_moments_that_would_end_before_the_worst_loss_ends_at_it():
     assert model.threshold - model.beta / model.xi == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize("excess", [np.ones(10), np.linspace(1.0, 1.001, 10)], ids=["equal", "nearly equal"])
+def test_a_tail_by_moments_has_no_shape_below_the_least(excess):
+    model = fit_generalised_pareto(np.concatenate([-np.arange(90.0), excess]), estimator="moments")
+    assert (model.xi, model.beta) == (-0.5, pytest.approx(1.5 * excess.mean()))
+
+
 def test_an_infinite_shortfall_is_refused_with_the_shape_and_the_var_is_kept():
     model = GeneralisedPareto(xi=1.3, beta=1.0, threshold=2.0, share_above=0.05)
     assert model.var(0.99) == pytest.approx(2 + (5**1.3 - 1) / 1.3)
@@ -429,6 +472,17 @@ def test_filtered_history_standardises_by_the_volatility_of_the_day_and_rescales
         assert model.cvar(level) == pytest.approx(history.mean() + np.sqrt(variance[-1]) * cvar(shocks, level))
     drawn = (model.sample(500, rng=np.random.default_rng(0)) - history.mean()) / np.sqrt(variance[-1])
     assert all(np.abs(shocks - value).min() < 1e-9 for value in drawn)
+
+
+def test_a_filtered_model_after_another_history_has_its_shocks_by_the_old_mean_and_recursion():
+    first, then = losses(), losses(seed=3)
+    fitted = fit_filtered_history(first)
+    followed = fitted.updated(then)
+    variance = by_hand(then, fitted.garch, first.mean())
+    assert followed.garch is fitted.garch
+    assert followed.mean == first.mean()
+    assert followed.shock.losses == pytest.approx((then - first.mean()) / np.sqrt(variance[:-1]), rel=1e-12)
+    assert followed.variance == pytest.approx(variance[-1], rel=1e-12)
 
 
 def test_the_next_variance_is_that_of_arch():
@@ -517,7 +571,7 @@ def test_normal_shocks_have_the_mean_square_of_the_standardised_losses():
 
 
 def test_a_history_shorter_than_the_recursion_needs_is_refused_with_both_numbers():
-    with pytest.raises(DataError, match=r"at least 50 losses, one a day, got shape \(49,\)"):
+    with pytest.raises(DataError, match="at least 50 losses, one a day, got 49:"):
         fit_filtered_history(losses(n=49))
 
 
@@ -585,8 +639,10 @@ def test_errors_from_too_few_scenarios_in_the_tail_are_refused_with_the_number_n
 def test_losses_that_are_not_one_finite_number_a_path_are_refused():
     with pytest.raises(DataError, match=r"one finite loss for each of 40 paths, got shape \(40, 3\)"):
         monte_carlo(np.asarray, np.zeros((40, 3)))
-    with pytest.raises(DataError, match="one finite loss"):
-        monte_carlo(lambda paths: paths * np.nan, np.zeros(40))
+    with pytest.raises(DataError, match="paths is a masked array"):
+        monte_carlo(np.asarray, np.ma.masked_equal(np.zeros(40), 0))
+    with pytest.raises(DataError, match="the loss of path 3 is nan"):
+        monte_carlo(lambda paths: np.where(np.arange(40) == 3, np.nan, paths), np.zeros(40))
     with pytest.raises(DataError, match="at least one scenario"):
         monte_carlo(np.asarray, np.zeros((0, 3)))
     with pytest.raises(DataError, match="level must be above 0"):

@@ -1,12 +1,12 @@
 """Performance: laws first, then answers from books, a paper and skfolio."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gridlab.errors import DataError
-from gridlab.risk import performance
 from gridlab.risk.drawdown import max_drawdown, ulcer_index
 from gridlab.risk.performance import (
     calmar_ratio,
@@ -122,6 +122,8 @@ def test_a_higher_target_gives_no_higher_ratio(profit, target):
 def test_each_ratio_is_annual_return_over_its_own_risk():
     for profit in RECORD:
         shares = profit / 1e4
+        over = (shares - 0.001).mean() / shares.std(ddof=1) * 365**0.5
+        assert sharpe_ratio(profit, **DAILY, target=0.001) == pytest.approx(over)
         assert sharpe_ratio(profit, **DAILY) == pytest.approx(shares.mean() / shares.std(ddof=1) * 365**0.5)
         below = np.sqrt(np.mean(np.minimum(shares - 0.001, 0) ** 2))
         assert sortino_ratio(profit, **DAILY, target=0.001) == pytest.approx((shares.mean() - 0.001) / below * 365**0.5)
@@ -252,7 +254,7 @@ def test_a_ratio_without_a_declared_capital_is_refused(measure, capital):
         (lambda: sharpe_ratio([1.0, 2.0], capital=1.0, periods_per_year=0), "periods_per_year must be"),
         (lambda: sharpe_ratio([1.0, np.nan], **DAILY), r"no NaN, got nan at \[1\]"),
         (lambda: sharpe_ratio([], **DAILY), "profit needs periods"),
-        (lambda: sharpe_ratio([1.0, 2.0], **DAILY, target=np.nan), "target must be finite"),
+        (lambda: sharpe_ratio([1.0, 2.0], **DAILY, target=np.nan), "target must be one finite number, got nan"),
         (lambda: martin_ratio([-2e4, 1.0], **DAILY, compounded=True), "-1 or more"),
         (lambda: deflated_sharpe_ratio([1.0, 2.0], [], **DAILY), "trials needs Sharpe ratios"),
         (lambda: deflated_sharpe_ratio([1.0, 2.0], [np.nan], **DAILY), "trials must be finite"),
@@ -271,6 +273,20 @@ def test_a_ratio_without_a_declared_capital_is_refused(measure, capital):
         (lambda: equivalent_full_cycles([-1.0], 2.0), "must not be negative, got -1"),
         (lambda: equivalent_full_cycles([1.0], -2.0), "usable_mwh must be"),
         (lambda: mean_absolute_deviation([]), "needs periods"),
+        (lambda: downside_deviation([1.0], np.nan), "target must be one finite number, got nan"),
+        (lambda: downside_deviation([1.0], np.inf), "target must be one finite number, got inf"),
+        (lambda: capture_ratio([1.0], [1.0], least=np.nan), "least must be one finite number, got nan"),
+        (lambda: share_of_best_days([1.0], least=np.nan), "least must be one finite number, got nan"),
+        (lambda: days_for_half([1.0], least=np.nan), "least must be one finite number, got nan"),
+        (lambda: capture_ratio([1.0], [1.0], least=-1.0), "least must not be negative, got -1"),
+        (lambda: ratio_of_totals(1.0, 2.0, 0), "n_days must be at least 1, got 0"),
+        (lambda: probabilistic_sharpe_ratio([1.0, 2.0], **DAILY, benchmark=np.nan), "benchmark must be one finite"),
+        (lambda: deflated_sharpe_from_moments(np.nan, 9, n_trials=5, trial_variance=1), "sharpe must be one finite"),
+        (lambda: deflated_sharpe_from_moments(1, np.inf, n_trials=5, trial_variance=1), "n_periods must be one finite"),
+        (
+            lambda: deflated_sharpe_from_moments(1, 9, n_trials=5, trial_variance=1, skewness=np.nan),
+            "skewness must be one finite number, got nan",
+        ),
     ],
 )
 def test_what_has_no_answer_is_refused(call, said):
@@ -278,5 +294,30 @@ def test_what_has_no_answer_is_refused(call, said):
         call()
 
 
-def test_the_least_profit_is_a_cent_a_day():
-    assert performance.LEAST_PROFIT == 0.01
+@pytest.mark.parametrize("measure", RATIOS)
+def test_a_table_with_time_on_its_first_axis_is_refused(measure):
+    table = pd.DataFrame(RECORD.T)
+    with pytest.raises(DataError, match=r"profit is a DataFrame of shape \(500, 3\).*give table.to_numpy\(\).T"):
+        measure(table, **DAILY)
+    assert measure(table.to_numpy().T, **DAILY)[2] == pytest.approx(measure(table[2], **DAILY))
+
+
+@pytest.mark.parametrize("measure", [capture_ratio, regret])
+def test_profits_of_other_days_are_refused_and_of_the_same_days_matched(measure):
+    profit = pd.Series(7.0, pd.date_range("2024-01-01", periods=30))
+    other = pd.Series(7.0, pd.date_range("2025-06-01", periods=30))
+    with pytest.raises(DataError, match="profit and benchmark must have the same index, got 2024-01-01 to 2024-01-30"):
+        measure(profit, other)
+    with pytest.raises(DataError, match="same index"):
+        measure(profit, profit.iloc[::-1])
+    assert repr(measure(profit, profit)) == repr(measure(profit, other.to_numpy()))
+
+
+def test_a_share_too_small_to_take_from_one_is_a_part_of_the_best_day():
+    assert share_of_best_days([1.0, 3.0], 1e-17) == pytest.approx(1e-17 * 2 * 3 / 4, rel=1e-9)
+
+
+def test_a_trial_repeated_lowers_the_deflated_ratio_as_if_it_were_another():
+    trials = np.array([1.3, 0.2, -0.9])
+    once, thrice = (float(deflated_sharpe_ratio(RECORD[0], np.tile(trials, n), **DAILY)) for n in (1, 3))
+    assert thrice < once

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridlab import backtest, ledger, mpc
-from gridlab.assets import Battery, Cooling, Machine, Regulation, Site
+from gridlab.assets import Battery, Cooling, Machine, Regulation, Site, SiteState
 from gridlab.days import market_dates
 from gridlab.errors import DataError
 from gridlab.schema import mock_entries, mock_forecast, mock_prices, step_hours
@@ -87,8 +87,12 @@ def test_services_sum_to_the_days_profit_and_are_what_powers_and_prices_say(site
     assert services.sum(axis=1).to_numpy() == pytest.approx(statement["profit"].to_numpy(), abs=1e-9)
     assert services.to_numpy().sum() == pytest.approx(result.profit, abs=1e-9)
     expected = slowly(result, site, prices, clock[1])
-    for name in expected.columns.intersection(services.columns):
+    costs = ["regulation", "wear", "starts", "demand"]
+    assert set(services.columns) - {"cooling"} <= {*site.products, "energy", *costs}
+    for name in services.columns.drop(costs):
         assert services[name].to_numpy() == pytest.approx(expected[name].to_numpy(), abs=1e-8)
+    for name in expected.columns.difference(services.columns):
+        assert expected[name].to_numpy() == pytest.approx(0.0, abs=1e-8)
     for cost in ("wear", "starts", "demand", "regulation"):
         assert services[cost].equals(statement[cost])
 
@@ -138,7 +142,7 @@ def test_the_ledgers_own_prices_are_those_it_was_settled_at(seed):
 
 def test_a_months_demand_charge_spread_over_its_days_gives_the_backtests_daily_profit():
     result, prices = ran(SITES["battery alone"], 2, start="2024-01-29", policy="threshold")
-    spread = ledger.by_service(result.entries, prices, spread_demand=True)
+    spread = ledger.by_service(result.entries, prices, demand="spread")
     booked = ledger.by_service(result.entries, prices)
     months = spread.index.to_period("M")
     assert (booked["demand"] == 0).any()
@@ -146,6 +150,71 @@ def test_a_months_demand_charge_spread_over_its_days_gives_the_backtests_daily_p
     assert spread["demand"].groupby(months).sum().to_numpy() == pytest.approx(booked["demand"].groupby(months).sum())
     profit = backtest.daily_profit({"run": result})["run"]
     assert spread.sum(axis=1).reindex(profit.index).to_numpy() == pytest.approx(profit.to_numpy(), abs=1e-9)
+
+
+def drawing(powers: np.ndarray, *, start: str, peak_mw: float = 0.0, market_tz: str = "UTC") -> pd.DataFrame:
+    """Entries of a site that draws these powers in 6-hour intervals, after a month's earlier peak."""
+    times = pd.date_range(pd.Timestamp(start, tz=market_tz).tz_convert("UTC"), periods=len(powers), freq="6h")
+    done = pd.DataFrame({"grid_mw": 0.0 - powers, "soc_mwh": 0.0}, index=times.rename("time"))
+    prices = pd.DataFrame({"price": 20.0}, index=done.index)
+    return ledger.post_site(
+        done, Site(9.0, 9.0, demand_charge=40.0), prices, state=SiteState(peak_mw=peak_mw), market_tz=market_tz
+    )
+
+
+def accrued_slowly(powers: np.ndarray, dates: pd.DatetimeIndex, peak_mw: float) -> pd.Series:
+    """Day by day: 40 $ for each MW by which the day passes the greatest of the month so far."""
+    charge, so_far, month = pd.Series(0.0, index=dates.unique()), peak_mw, dates[0].month
+    for date in charge.index:
+        if date.month != month:
+            so_far, month = 0.0, date.month
+        most = max(so_far, powers[dates == date].max())
+        charge[date], so_far = -40.0 * (most - so_far), most
+    return charge
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 10_000),
+    peak_mw=st.sampled_from([0.0, 1.5, 20.0]),
+    market_tz=st.sampled_from(["UTC", ZONE]),
+)
+def test_an_accrued_demand_charge_is_what_each_day_adds_to_the_peak_so_far(seed, peak_mw, market_tz):
+    rng = np.random.default_rng(seed)
+    powers = rng.normal(1, 1.5, 45 * 4).clip(-5, 5)
+    entries = drawing(powers, start="2024-01-25", peak_mw=peak_mw, market_tz=market_tz)
+    dates = market_dates(pd.date_range(pd.Timestamp("2024-01-25", tz=market_tz), periods=180, freq="6h"), market_tz)
+    booked = ledger.by_service(entries, market_tz=market_tz)["demand"]
+    accrued = ledger.by_service(entries, demand="accrued", market_tz=market_tz)["demand"]
+    months = accrued.index.to_period("M")
+    assert accrued.groupby(months).sum().to_numpy() == pytest.approx(booked.groupby(months).sum().to_numpy())
+    assert accrued.to_numpy() == pytest.approx(accrued_slowly(powers, dates, peak_mw).to_numpy(), abs=1e-9)
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 10_000), cut=st.integers(1, 39))
+def test_what_a_day_accrues_does_not_depend_on_the_days_after_it(seed, cut):
+    rng = np.random.default_rng(seed)
+    powers = rng.uniform(0.1, 4, 40 * 4)
+    other = np.concatenate([powers[: 4 * cut], rng.uniform(0.1, 9, (40 - cut) * 4)])
+    known = [
+        ledger.by_service(drawing(each, start="2024-02-10"), demand="accrued")["demand"].to_numpy()
+        for each in (powers, other)
+    ]
+    assert known[0][:cut] == pytest.approx(known[1][:cut], abs=1e-9)
+    spread = [
+        ledger.by_service(drawing(each, start="2024-02-10"), demand="spread")["demand"].to_numpy()
+        for each in (powers, 2 * powers)
+    ]
+    assert (spread[0] != spread[1]).all()
+
+
+def test_a_first_month_with_an_earlier_peak_and_no_month_after_it_still_sums_to_what_is_posted():
+    powers = np.repeat([1.0, 3.0, 2.0, 4.0], 4)
+    accrued = ledger.by_service(drawing(powers, start="2024-01-05", peak_mw=2.0), demand="accrued")["demand"]
+    assert accrued.tolist() == pytest.approx([-20.0, -40.0, 0.0, -20.0])  # 80 $ in all, by rises of 1, 2 and 1 MW
+    sold = ledger.by_service(drawing(0.0 - powers, start="2024-01-05"), demand="accrued")["demand"]
+    assert (sold == 0).all()
 
 
 @settings(max_examples=3)
@@ -163,6 +232,8 @@ def test_returns_times_power_are_the_days_profit(seed):
         services, power, borne_by={"demand": ["hash_price"], "wear": ["regulation", "energy"]}
     )
     assert (moved * pd.Series(power)).sum(axis=1).to_numpy() == pytest.approx(profit, abs=1e-9)
+    one = ledger.service_returns(services, power, borne_by={"demand": "hash_price", "wear": ("regulation", "energy")})
+    pd.testing.assert_frame_equal(one, moved)
     assert moved["regulation"].to_numpy() == pytest.approx((services["regulation"] / 0.2 + services["wear"]).to_numpy())
 
 
@@ -192,6 +263,20 @@ def test_what_has_no_answer_is_refused():
         ledger.service_returns(services, {"hash_price": 1.0})
     with pytest.raises(DataError, match="'fcr' is to bear 'demand' and has no power_mw"):
         ledger.service_returns(services, power, borne_by={"demand": ["fcr"]})
+    with pytest.raises(
+        DataError, match=r"borne_by names 'demands', which is no cost \(they are energy, regulation, wear"
+    ):
+        ledger.service_returns(services, power, borne_by={"demands": ["hash_price"]})
+    with pytest.raises(DataError, match="borne_by names 'token_price', which is no cost"):
+        ledger.service_returns(services, power, borne_by={"token_price": ["hash_price"]})
+    with pytest.raises(DataError, match="'demand' is to be borne twice by one of hash_price, hash_price"):
+        ledger.service_returns(services, power, borne_by={"demand": ["hash_price", "hash_price"]})
+    with pytest.raises(DataError, match="there is no time zone 'Mars'"):
+        ledger.by_service(result.entries, prices, market_tz="Mars")
+    with pytest.raises(DataError, match="there is no time zone 'Mars'"):
+        ledger.by_time_of_day(result.entries, market_tz="Mars")
+    with pytest.raises(DataError, match="demand must be 'posted', 'spread' or 'accrued', got True"):
+        ledger.by_service(result.entries, prices, demand=True)
 
 
 @pytest.mark.parametrize("block_hours", [1, 4, 24])

@@ -60,3 +60,27 @@ def test_demand_and_cold_are_least_and_greatest_at_four_of_the_market_s_clock():
 def test_a_level_that_is_not_above_zero_is_refused_by_name(name, level):
     with pytest.raises(DataError, match=name):
         simulate_products(mock_prices(days=1), rng=np.random.default_rng(0), **{name: level})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("inference_demand", -1.0),
+        ("inference_demand", np.nan),
+        ("inference_demand", np.inf),
+        ("outside_c", np.nan),
+        ("outside_c", -np.inf),
+    ],
+)
+def test_demand_and_weather_that_cannot_be_are_refused_by_name(name, value):
+    with pytest.raises(DataError, match=f"{name} must be .* got {value}"):
+        simulate_products(mock_prices(days=1), rng=np.random.default_rng(0), **{name: value})
+
+
+def test_no_demand_and_frost_are_possible_and_a_wrong_time_zone_is_refused():
+    prices = made(days=30, outside_c=-20.0)
+    assert prices["temperature_c"].mean() == pytest.approx(-20, abs=3)
+    none = simulate_products(mock_prices(days=1), rng=np.random.default_rng(0), inference_demand=0)
+    assert (none["inference_demand"] == 0).all()
+    with pytest.raises(DataError, match="there is no time zone 'Mars'"):
+        made(days=1, market_tz="Mars")

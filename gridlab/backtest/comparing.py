@@ -19,7 +19,8 @@ def daily_profit(results: Mapping[str, Result], *, market_tz: str = "UTC") -> pd
     """
     Profit of each strategy by market day, from the ledger: cash, wear, and the value gained by the energy stored.
 
-    A site's demand charge is spread evenly over the days of its month.
+    A site's demand charge is spread evenly over the days of its month, so that a day bears what is known at the month's
+    end alone: for what forecasts from past days take ``ledger.by_service(..., demand="accrued")``.
 
     Parameters
     ----------

@@ -34,8 +34,8 @@ class Result(NamedTuple):
         What was done, a `schedule` table, and beside it the `price` at which it was settled; the price is NaN where
         nothing could be traded, because it is missing or because no plan reaches there.
     flows, entries : DataFrame
-        The `flows` and the double `entries`, whose attrs hold `market_tz` and `power_mw` (the battery's power, or what
-        the site may draw).
+        The `flows` and the double `entries`, whose attrs hold `market_tz`, `power_mw` (the battery's power, or what
+        the site may draw) and `service_mw` (the power of each service of `ledger.by_service`).
     profit : float
         Sum of the asset's own entries: sales less purchases less wear, what machines made, and gains in the value of
         stored energy, whose own sum is zero where the run ends with the energy that it began with. [$]
@@ -123,14 +123,14 @@ def run(
     entries = pd.concat([settled, carried], ignore_index=True)
     counts: dict[str, float] = {solver: solvers[solver] for solver in SOLVERS if solver in solvers}
     counts |= {"clipped_mwh": done.clipped_mwh}
-    return _result(executed, done.flows, entries, counts, plans, _facts(asset.power_mw, market_tz))
+    return _result(executed, done.flows, entries, counts, plans, _facts(asset, market_tz))
 
 
 def _run_site(policy: mpc.Policy, site: Site, plans: Agenda, soc_mwh: float | None, market_tz: str) -> Result:
     start = _least_mwh(site) if soc_mwh is None else soc_mwh
     planner = _planner(policy, site, step_hours(plans.period.index))
     done = run_site(site, plans, planner, start, market_tz)
-    return _result(*done, plans, _facts(site.import_limit_mw, market_tz))
+    return _result(*done, plans, _facts(site, market_tz))
 
 
 def _least_mwh(site: Site) -> float:
@@ -153,9 +153,17 @@ def _result(
     return Result(schedule, flows, entries, ledger.profit(entries, ledger.owner(entries)), counts)
 
 
-def _facts(power_mw: float, market_tz: str) -> dict[str, Any]:
-    """What a ledger says of itself where it is kept: the power that profits are divided by, and when a day begins."""
-    return {"power_mw": float(power_mw), "market_tz": market_tz}
+def _facts(asset: Battery | Site, market_tz: str) -> dict[str, Any]:
+    """What a ledger says of itself where it is kept: when a day begins, and the power behind it and each service."""
+    if isinstance(asset, Battery):
+        return {"market_tz": market_tz, "power_mw": asset.power_mw, "service_mw": {"energy": asset.power_mw}}
+    services: dict[str, float] = {}
+    for machine in asset.machines:
+        services[machine.product] = services.get(machine.product, 0.0) + machine.greatest_mw
+    if asset.battery is not None:
+        award_mw = asset.regulation.award_mw if asset.regulation else 0.0
+        services |= {"energy": asset.battery.power_mw - award_mw, "regulation": award_mw}
+    return {"market_tz": market_tz, "power_mw": asset.import_limit_mw, "service_mw": services}
 
 
 def _carried_out(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridlab import mpc, scenarios
+from gridlab import ledger, mpc, scenarios
 from gridlab.assets import Battery, Site
-from gridlab.backtest.running import Result, _planner, run
+from gridlab.backtest.running import Result, _least_mwh, _planner, run
 from gridlab.errors import DataError
 
 _BASE = "base"
@@ -32,8 +32,8 @@ class Shock:
         Its size, in the unit that the kind names.
     duration : int, optional
         Intervals that it lasts; the kind's own when omitted.
-    column : str
-        Column of the prices that it comes upon, such as `hash_price` for a `hash_jump`.
+    column : str, optional
+        Column of the prices that it comes upon; when omitted, `hash_price` for a `hash_jump`, and `price` otherwise.
 
     Examples
     --------
@@ -49,7 +49,14 @@ class Shock:
     at: str | pd.Timestamp
     size: float
     duration: int | None = None
-    column: str = "price"
+    column: str | None = None
+
+    @property
+    def shocked_column(self) -> str:
+        """Column of the prices that it comes upon."""
+        if self.column is not None:
+            return self.column
+        return "hash_price" if self.kind == "hash_jump" else "price"
 
     @property
     def time(self) -> pd.Timestamp:
@@ -67,17 +74,18 @@ class Shock:
             If the prices have no such column or time, there is no such kind of shock, or its size or duration is not
             positive.
         """
-        if self.column not in prices.columns:
-            raise DataError(f"'{self.name}' is put on '{self.column}' and the prices have {', '.join(prices.columns)}")
+        column = self.shocked_column
+        if column not in prices.columns:
+            raise DataError(f"'{self.name}' is put on '{column}' and the prices have {', '.join(prices.columns)}")
         if self.time not in prices.index:
             raise DataError(
                 f"'{self.name}' begins at {self.time}, which is no interval of the prices, {prices.index[0]} to "
                 f"{prices.index[-1]}: choose the start of one of them"
             )
-        path = prices[self.column].to_numpy(float)[np.newaxis]
+        path = prices[column].to_numpy(float)[np.newaxis]
         place = int(prices.index.get_loc(self.time))
         shocked = scenarios.stress(path, self.kind, at=place, size=self.size, duration=self.duration)
-        return prices.assign(**{self.column: shocked[0]})
+        return prices.assign(**{column: shocked[0]})
 
 
 def run_stressed(
@@ -98,7 +106,8 @@ def run_stressed(
     and is settled at the price with the shock on it. So a run differs from that without a shock by what the price does
     to the same plan; a site may also shed other machines, as those go first that earn least. A policy that sees the
     prices themselves, as perfect foresight does, sees those without the shock. The energy in store at the end of a day
-    is carried at that day's mean price, with the shock on it, and so comes back on the day after.
+    is valued at the prices without the shock in every run, so that a shock while nothing is traded changes no day's
+    profit; a run that ends with the energy that it began with has the same sum as if it were valued with the shock.
 
     Parameters
     ----------
@@ -134,7 +143,8 @@ def run_stressed(
     settings: dict[str, Any] = {"horizon": horizon, "soc_mwh": soc_mwh, "market_tz": market_tz}
     base = run(policy, asset, prices, forecast, **settings)
     come = {shock.name: _come(shock, prices, base) for shock in shocks}
-    return {_BASE: base} | {name: run(unaware, asset, after, forecast, **settings) for name, after in come.items()}
+    runs = {name: run(unaware, asset, after, forecast, **settings) for name, after in come.items()}
+    return {_BASE: base} | {name: _carried_as(base, result, asset, soc_mwh) for name, result in runs.items()}
 
 
 def _come(shock: Shock, prices: pd.DataFrame, base: Result) -> pd.DataFrame:
@@ -146,6 +156,23 @@ def _come(shock: Shock, prices: pd.DataFrame, base: Result) -> pd.DataFrame:
             f"'{shock.name}' begins at {shock.time}, where the run, {first} to {last}, trades nothing: choose another"
         )
     return shocked
+
+
+def _carried_as(base: Result, result: Result, asset: Battery | Site, soc_mwh: float | None) -> Result:
+    """The run with its stored energy valued at the prices of the base."""
+    battery = asset.battery if isinstance(asset, Site) else asset
+    if battery is None:
+        return result
+    owner, market_tz = "site" if isinstance(asset, Site) else "battery", base.entries.attrs["market_tz"]
+    schedule = result.schedule.assign(price=base.schedule["price"])
+    least = _least_mwh(asset) if isinstance(asset, Site) else battery.soc_low_mwh
+    start = least if soc_mwh is None else soc_mwh
+    valued = [ledger.carry(schedule, soc_mwh=start, market_tz=market_tz, account=owner)]
+    if isinstance(asset, Site):
+        valued.append(ledger.true_up(schedule, soc_mwh=start, account=owner))
+    entries = pd.concat([result.entries[result.entries["cause"] != "inventory"], *valued], ignore_index=True)
+    entries.attrs = result.entries.attrs
+    return result._replace(entries=entries, profit=ledger.profit(entries, owner))
 
 
 def _unaware(policy: mpc.Policy, prices: pd.DataFrame) -> mpc.Policy:

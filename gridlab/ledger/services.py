@@ -1,6 +1,7 @@
 """What each service earned, from the ledger: the battery's trade, each product, the regulation, and what they cost."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ _ROUNDING = 1e-6  # share of a price, or $/MWh, by which two prices are the same
 _NOTHING = 1e-9  # share of the greatest amount below which another is left by rounding
 _OF_NO_HOUR = ("inventory", "demand")
 _COSTS = ("wear", "starts", "cooling", "demand")
+_DEMANDS = ("posted", "spread", "accrued")
 
 
 def by_service(
@@ -24,7 +26,7 @@ def by_service(
     prices: pd.DataFrame | None = None,
     *,
     flows: pd.DataFrame | None = None,
-    spread_demand: bool = False,
+    demand: Literal["posted", "spread", "accrued"] = "posted",
     market_tz: str = "UTC",
 ) -> pd.DataFrame:
     """
@@ -50,9 +52,14 @@ def by_service(
     flows : DataFrame, optional
         The `flows` of the same run. The entries do not name the energy of the cooling: without the flows it stays in
         `energy`, as a cost.
-    spread_demand : bool
-        Whether to spread the charge on a month's greatest power evenly over those of its days that the ledger covers,
-        and not to leave it on the last.
+    demand : {"posted", "spread", "accrued"}
+        On which days the charge on a month's greatest power lies: on the last of the month; evenly on those that the
+        ledger covers, which puts on a day what is known at the month's end alone, so that such days must not be fed to
+        what forecasts from past days; or, each day, what its own power adds to the greatest of the month so far. Then a
+        day rests on itself and the days before it, as the charge per MW, the posted charge over the rise of the month,
+        is the tariff. In all three a month's sum is the posted charge. A first month that began with an earlier peak is
+        known by the charge per MW of the months after it; where there is none, it is taken to have begun without, and
+        then the days before the earlier peak was passed bear a part of a sum that the month's end settles.
     market_tz : str
         Time zone that says when a day begins.
 
@@ -67,7 +74,7 @@ def by_service(
     ------
     DataError
         If a table breaks its schema, machines or cooling drew energy in an interval without a price, `prices` differ
-        from those of the entries, or a product is named as another column.
+        from those of the entries, a product is named as another column, or `demand` is none of the three.
 
     Examples
     --------
@@ -81,6 +88,8 @@ def by_service(
     >>> services[["hash_price", "energy", "demand"]].values.tolist()  # 120 for output, less 10 and 30 for energy
     [[80.0, 0.0, -10.0]]
     """
+    if demand not in _DEMANDS:
+        raise DataError(f"demand must be {', '.join(map(repr, _DEMANDS[:-1]))} or {_DEMANDS[-1]!r}, got {demand!r}")
     account = owner(validate(entries, "entries"))
     own = entries[entries["account"] == account]
     total = statement(entries, account, market_tz=market_tz)
@@ -99,7 +108,7 @@ def by_service(
     services = services.assign(
         regulation=total["regulation"], wear=total["wear"], starts=total["starts"], cooling=cooling
     )
-    return services.assign(demand=spread_by_month(total["demand"]) if spread_demand else total["demand"])
+    return services.assign(demand=_laid(total["demand"], own, demand, market_tz))
 
 
 def by_time_of_day(entries: pd.DataFrame, *, block_hours: int = 4, market_tz: str = "UTC") -> pd.DataFrame:
@@ -129,7 +138,7 @@ def by_time_of_day(entries: pd.DataFrame, *, block_hours: int = 4, market_tz: st
     Examples
     --------
     >>> from gridlab.ledger import post
-    >>> times = pd.to_datetime(["2024-01-01 03:00", "2024-01-01 18:00"], utc=True)
+    >>> times = pd.date_range("2024-01-01 03:00", periods=2, freq="15h", tz="UTC", name="time")
     >>> flows = pd.DataFrame({"time": times, "meter": "grid", "energy_mwh": [-1.0, 0.8]})
     >>> prices = pd.DataFrame({"price": [20.0, 90.0]}, index=times)
     >>> by_time_of_day(post(flows, prices, degradation_cost=0.0))[["00-04", "16-20"]].values.tolist()
@@ -151,6 +160,9 @@ def spread_by_month(charge: pd.Series) -> pd.Series:
     """
     A charge of each calendar month in equal parts on those of its days that are in the index.
 
+    A day so bears what is known at the end of the month alone: such days must not be fed to what forecasts from past
+    days, for which `by_service` has ``demand="accrued"``.
+
     Parameters
     ----------
     charge : Series, shape (n_days,)
@@ -170,7 +182,7 @@ def service_returns(
     services: pd.DataFrame,
     power_mw: Mapping[str, float],
     *,
-    borne_by: Mapping[str, Sequence[str]] | None = None,
+    borne_by: Mapping[str, str | Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """
     What a MW given to each service returned, by day: what a portfolio of services chooses from.
@@ -186,8 +198,8 @@ def service_returns(
     power_mw : mapping of str to float
         Power that each service has: of the products that of their machines, of `energy` and `regulation` their parts
         of the battery's. [MW]
-    borne_by : mapping of str to sequence of str, optional
-        The services that bear a cost, by the cost's column.
+    borne_by : mapping of str to str or sequence of str, optional
+        The service or services that bear a cost, by the cost's column.
 
     Returns
     -------
@@ -197,8 +209,9 @@ def service_returns(
     Raises
     ------
     DataError
-        If a power is not positive and finite, a service of `power_mw` or `borne_by` is not there, an amount is not
-        finite, or a column that is not zero throughout has neither power nor a service to bear it.
+        If a power is not positive and finite, a service of `power_mw` or `borne_by` is not there or is named twice for
+        one cost, a cost of `borne_by` is not there or has power of its own, an amount is not finite, or a column that
+        is not zero throughout has neither power nor a service to bear it.
 
     Examples
     --------
@@ -215,7 +228,7 @@ def service_returns(
     size = services.abs().max()
     if not np.isfinite(size.to_numpy()).all() or services.isna().any(axis=None):
         raise DataError("services must be finite: fill or drop the days that are not")
-    bearers = _bearers(power_mw, borne_by)
+    bearers = _bearers(list(services.columns), power_mw, borne_by)
     returns = {name: services[name] / power for name, power in power_mw.items()}
     for cost in size.index[size > _NOTHING * size.max()].drop(list(power_mw), errors="ignore"):
         if not bearers.get(cost):
@@ -225,17 +238,55 @@ def service_returns(
     return pd.DataFrame(returns)
 
 
-def _bearers(power_mw: Mapping[str, float], borne_by: Mapping[str, Sequence[str]] | None) -> dict[str, list[str]]:
+def _bearers(
+    columns: Sequence[str], power_mw: Mapping[str, float], borne_by: Mapping[str, str | Sequence[str]] | None
+) -> dict[str, list[str]]:
     """Services that bear each cost."""
+    for cost in borne_by or {}:
+        if cost not in columns or cost in power_mw:
+            costs = [name for name in columns if name not in power_mw]
+            raise DataError(f"borne_by names '{cost}', which is no cost (they are {', '.join(costs)}): correct it")
     products = [name for name in power_mw if name not in (*CAUSES, *SITE_CAUSES, *_COSTS)]
     energy = [name for name in ("energy",) if name in power_mw]
     usual = {"wear": energy, "starts": products, "cooling": products, "demand": products + energy}
-    said = {cost: list(names) for cost, names in (borne_by or {}).items()}
+    said = {cost: [names] if isinstance(names, str) else list(names) for cost, names in (borne_by or {}).items()}
     for cost, names in said.items():
+        if len(set(names)) < len(names):
+            raise DataError(f"'{cost}' is to be borne twice by one of {', '.join(names)}: name each once")
         absent = [name for name in names if name not in power_mw]
         if absent:
             raise DataError(f"'{absent[0]}' is to bear '{cost}' and has no power_mw: give its power")
     return usual | said
+
+
+def _laid(charge: pd.Series, own: pd.DataFrame, demand: str, market_tz: str) -> pd.Series:
+    """The demand charge on the days on which it is to lie."""
+    if demand == "posted":
+        return charge
+    return spread_by_month(charge) if demand == "spread" else _accrued(charge, own, market_tz)
+
+
+def _accrued(charge: pd.Series, own: pd.DataFrame, market_tz: str) -> pd.Series:
+    """The charge of each month by what each day adds to the greatest energy that was drawn in an interval so far."""
+    month = pd.DatetimeIndex(charge.index).to_period("M")
+    sold = own[own["counter_account"] == "market"].groupby("time")["energy_mwh"].sum()
+    drawn = (0.0 - sold).groupby(market_dates(pd.DatetimeIndex(sold.index), market_tz)).max()
+    so_far = drawn.reindex(charge.index).fillna(0.0).clip(lower=0.0).groupby(month).cummax()
+    before = pd.Series(0.0, index=charge.index)
+    before[month == month[0]] = _peak_before(charge.groupby(month).sum(), so_far.groupby(month).max())
+    passed = so_far.clip(lower=before)
+    rise = passed - passed.groupby(month).shift().fillna(before)
+    whole = rise.groupby(month).transform("sum")
+    return 0.0 + (charge.groupby(month).transform("sum") * rise / whole.where(whole > 0)).fillna(charge)
+
+
+def _peak_before(charge: pd.Series, peak: pd.Series) -> float:
+    """The peak that the first month began with, which by the charge per unit of the months after it was paid for."""
+    later = (charge / peak.where(peak > 0)).iloc[1:].dropna()
+    if not (later < 0).any():
+        return 0.0
+    before = float(peak.iloc[0] - charge.iloc[0] / later[later < 0].iloc[0])
+    return before if before > _NOTHING * peak.iloc[0] else 0.0
 
 
 def _drawn(own: pd.DataFrame, flows: pd.DataFrame | None) -> pd.DataFrame:

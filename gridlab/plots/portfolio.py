@@ -10,19 +10,25 @@ import pandas as pd
 from gridlab.errors import DataError
 from gridlab.plots.services import (
     CLEAR,
+    SERVICES,
+    Flags,
     Look,
+    amounts,
     area_style,
     money,
-    plain_words,
     require_finite,
     service_looks,
     stacked,
 )
 from gridlab.plots.style import COLORS, INK, SMALL, Floats, axes_for, date_axis, date_numbers, dress, require_columns
 
-_EQUAL, _BENCHMARK = "1/N", "equal"
+_EQUAL, _BENCHMARK, _TODAY = "1/N", "equal", "split today"
+_REFERENCE = "only "  # how the name of a row begins that holds a single service
+_NEGLIGIBLE = 1e-9  # of the greatest difference, below which there is none
+_WHOLE = 1e-3  # from 1, within which weights sum to it
 _DIFFERENCE = {"difference": "mean", "difference_low": "low", "difference_high": "high"}
-_RULE_MARKERS = ("P", "X", "*", "h", "8", "p", "d", "<", ">")
+_RULE_MARKERS = ("P", "X", "h", "8", "p", "d", "<", ">")
+_RULE_FACES = (INK, "white", COLORS["gap"])
 _NOT_WEIGHTS = ("mean", "risk")
 
 
@@ -47,7 +53,8 @@ def plot_frontier(
         `risk`, and the `low` and `high` mean at it over resampled histories, drawn as an area, where they
         are not NaN, as `gridlab.portfolio.frontier_bands` gives them. [$/MW-day]
     marks : DataFrame, optional
-        One row a portfolio to name, such as `1/N`, a rule or a single service: `risk` and `mean`. [$/MW-day]
+        One row a portfolio to name, such as `1/N`, a rule or a single service: `risk` and `mean`. One named
+        `split today` is drawn as a star. [$/MW-day]
     band_level : float, optional
         Share of the resampled histories inside the band, for its label. [-]
     unit : str
@@ -84,28 +91,31 @@ def plot_frontier(
         require_finite(marks[["risk", "mean"]], "marks")
         marks = marks.rename(index={_BENCHMARK: _EQUAL})
         places = {str(name): (row["risk"], row["mean"]) for name, row in marks.iterrows()}
-        _draw_portfolios(ax, places, service_looks(_services_of(frontier)))
+        _draw_portfolios(ax, places, _looks_of(places, frontier))
     ax.margins(x=0.08, y=0.1)
     dress(ax, f"Risk: {risk_name} [{unit}]", f"Mean return [{unit}]", subtitle=_frontier_in_words(curve, places, unit),
           grid="both")  # fmt: skip
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter("{x:,.4g}")
+        amounts(axis)
     _name_places(ax, places, curve[["risk", "mean"]].to_numpy(float))
-    plain_words(ax)
     return ax
 
 
-def plot_frontier_weights(frontier: pd.DataFrame, *, unit: str = "$/MW-day", ax: Any = None) -> Any:
+def plot_frontier_weights(
+    frontier: pd.DataFrame, *, unit: str = "$/MW-day", weight_unit: str = "-", ax: Any = None
+) -> Any:
     """
     Which weights make each point of the frontier, stacked, from the least risk to the highest return.
 
     Parameters
     ----------
     frontier : DataFrame
-        One row a point: `mean` and `risk` [$/MW-day], and a column a service with its weight [-]; negative weights are
-        stacked below zero.
+        One row a point: `mean` and `risk` [$/MW-day], and a column a service with its weight [weight_unit]; negative
+        weights are stacked below zero.
     unit : str
         Unit of the risk, for the label.
+    weight_unit : str
+        Unit of the weights, "MW" for instance; shares ("-") that sum to 1 are told in percent, others as they are.
     ax : Axes, optional
         Where to draw.
 
@@ -136,25 +146,28 @@ def plot_frontier_weights(frontier: pd.DataFrame, *, unit: str = "$/MW-day", ax:
     for (low, high), (name, look) in zip(stacked(weights.to_numpy()), looks.items(), strict=True):
         ax.fill_between(risk, low, high, label=name, **area_style(look))
     _frame_stack(ax, weights.to_numpy())
-    ends = (_holds(weights.iloc[0]), _holds(weights.iloc[int(np.argmax(curve["mean"]))]))
+    shown = [weights.iloc[0], weights.iloc[int(np.argmax(curve["mean"]))]]
+    ends = [_holds(point, weight_unit if not _are_shares(weights, weight_unit) else "%") for point in shown]
     words = f"Least risk: {ends[0]}; highest return: {ends[1]}"
-    dress(ax, f"Risk of the point on the frontier [{unit}]", "Weight [-]", subtitle=words)
-    ax.xaxis.set_major_formatter("{x:,.4g}")
+    dress(ax, f"Risk of the point on the frontier [{unit}]", f"Weight [{weight_unit}]", subtitle=words)
+    for axis in (ax.xaxis, ax.yaxis):
+        amounts(axis)
     ax.set_xlim(risk[0], risk[-1])
-    plain_words(ax)
     return ax
 
 
-def plot_weights(weights: pd.DataFrame, *, market_tz: str = "UTC", ax: Any = None) -> Any:
+def plot_weights(weights: pd.DataFrame, *, market_tz: str = "UTC", unit: str = "-", ax: Any = None) -> Any:
     """
     Weights over time, stacked; each holds from its date to the next.
 
     Parameters
     ----------
     weights : DataFrame
-        Index of dates, one column a service; negative weights are stacked below zero. [-]
+        Index of dates, one column a service; negative weights are stacked below zero. [unit]
     market_tz : str
         Time zone of the dates, for the label.
+    unit : str
+        Unit of the weights, "MW" for instance; shares ("-") that sum to 1 are told in percent, others as they are.
     ax : Axes, optional
         Where to draw.
 
@@ -173,6 +186,8 @@ def plot_weights(weights: pd.DataFrame, *, market_tz: str = "UTC", ax: Any = Non
     >>> weights = pd.DataFrame({"energy": [0.5, 0.4, 0.4], "hash": [0.5, 0.6, 0.6]}, index=dates)
     >>> plot_weights(weights).get_title(loc="left")
     'hash holds most, 57 % on average; from one date to the next 5 % of the power moves'
+    >>> plot_weights(100 * weights, unit="MW").get_title(loc="left")
+    'hash holds most, 57 MW on average; from one date to the next 5 MW move'
     """
     _check_weights(weights)
     dates = pd.DatetimeIndex(weights.index)
@@ -184,7 +199,8 @@ def plot_weights(weights: pd.DataFrame, *, market_tz: str = "UTC", ax: Any = Non
         ax.stairs(high, edges, baseline=low, fill=True, label=name, **area_style(look))
     _frame_stack(ax, table)
     label = date_axis(ax, dates, market_tz, "Date")
-    dress(ax, label, "Weight [-]", subtitle=_moves_in_words(weights))
+    dress(ax, label, f"Weight [{unit}]", subtitle=_moves_in_words(weights.astype(float), unit))
+    amounts(ax.yaxis)
     ax.set_xlim(edges[0], edges[-1])
     return ax
 
@@ -193,7 +209,8 @@ def plot_allocations(table: pd.DataFrame, *, level: float = 0.95, unit: str = "$
     """
     What each rule earned more than 1/N, a dot with its confidence interval; the best on top.
 
-    The dot is filled where the interval does not hold zero: there the difference is more than chance.
+    The dot is filled where the interval does not hold zero: there the difference is more than chance. Rows named
+    `only` and a service are no rules but references, drawn in grey below a thin line and not counted in the title.
 
     Parameters
     ----------
@@ -201,7 +218,7 @@ def plot_allocations(table: pd.DataFrame, *, level: float = 0.95, unit: str = "$
         One row a rule: `mean`, `low` and `high` of the difference to 1/N [$/MW-day], and, where known, `cvar` of the
         rule's daily loss, written at the right. Or as `gridlab.portfolio.compare_allocations` gives it: then the
         difference is `difference`, `difference_low` and `difference_high`, and `mean` is not read. A skewed interval
-        need not hold its mean; one that is NaN is left out.
+        need not hold its mean; one that is NaN is left out. A difference below 1e-9 of the greatest counts as zero.
     level : float
         Confidence level of the interval, for the label. [-]
     unit : str
@@ -222,7 +239,7 @@ def plot_allocations(table: pd.DataFrame, *, level: float = 0.95, unit: str = "$
     --------
     >>> table = pd.DataFrame({"mean": [1.0, 4.0], "low": [-1.0, 2.0], "high": [3.0, 6.0]}, index=["hash", "min_cvar"])
     >>> plot_allocations(table).get_title(loc="left")
-    '1 of 2 rules earned more than 1/N by more than chance, none less; the best: min_cvar, +4.0 $/MW-day'
+    '1 of 2 rules earned more than 1/N, beyond chance; best min_cvar, +4.0 $/MW-day'
     """
     if "difference" in table:
         table = table.drop(columns="mean", errors="ignore").rename(columns=_DIFFERENCE)
@@ -233,23 +250,28 @@ def plot_allocations(table: pd.DataFrame, *, level: float = 0.95, unit: str = "$
     require_finite(table[[column for column in ("mean", "cvar") if column in table]], "the table of allocations")
     if (turned := table["low"] > table["high"]).any():
         raise DataError(f"the interval of '{table.index[turned][0]}' ends before it begins: swap low and high")
-    ordered = table.sort_values("mean", ascending=False, kind="stable")
+    ordered, alone = _rules_first(_without_rounding(table))
     ax = axes_for(ax, 1.5 + 0.38 * len(table))
     ax.axvline(0, color=INK, linewidth=1.2)
-    _draw_differences(ax, ordered)
+    _draw_differences(ax, ordered, alone)
     ax.set_yticks(range(len(ordered)), [str(name) for name in ordered.index])
     ax.set_ylim(len(ordered) - 0.45, -0.6)
     ax.margins(x=0.08)
     _write_tail(ax, ordered, unit)
     xlabel = f"Mean return less that of 1/N, with its {100 * level:.4g} % confidence interval [{unit}]"
-    dress(ax, xlabel, "", subtitle=_rules_in_words(ordered, unit), grid="x")
-    ax.xaxis.set_major_formatter("{x:,.4g}")
-    plain_words(ax)
+    dress(ax, xlabel, "", subtitle=_rules_in_words(ordered[~alone], unit), grid="x")
+    amounts(ax.xaxis)
     return ax
 
 
 def _services_of(frontier: pd.DataFrame) -> list[str]:
     return [column for column in frontier.columns if column not in _NOT_WEIGHTS]
+
+
+def _looks_of(places: Mapping[str, Any], frontier: pd.DataFrame) -> dict[str, Look]:
+    """How the services among the marks are drawn: those of the frontier and those known by name."""
+    held = _services_of(frontier)
+    return service_looks([*held, *(name for name in places if name.lower() in SERVICES and name not in held)])
 
 
 def _checked_frontier(frontier: pd.DataFrame) -> pd.DataFrame:
@@ -286,13 +308,16 @@ def _draw_band(ax: Any, bands: pd.DataFrame, band_level: float | None) -> None:
 
 
 def _draw_portfolios(ax: Any, places: Mapping[str, tuple[float, float]], looks: Mapping[str, Look]) -> None:
-    """A marker a portfolio: services as they are drawn everywhere, rules in black, each of a shape of its own."""
-    rules = [name for name in places if name not in looks]
-    markers = {name: _RULE_MARKERS[i % len(_RULE_MARKERS)] for i, name in enumerate(rules)}
+    """A marker a portfolio: services as drawn everywhere, today's split a star, rules each of a shape of its own."""
+    rules = [name for name in places if name not in looks and name != _TODAY]
+    styles = {name: (look.marker, look.color, 8) for name, look in looks.items()}
+    for place, name in enumerate(rules):
+        again, shape = divmod(place, len(_RULE_MARKERS))
+        styles[name] = (_RULE_MARKERS[shape], _RULE_FACES[again % len(_RULE_FACES)], 8)
+    styles[_TODAY] = ("*", COLORS["extreme"], 15)
     for name, (risk, mean) in places.items():
-        look = looks.get(name)
-        marker, color = (markers[name], INK) if look is None else (look.marker, look.color)
-        ax.plot(risk, mean, marker=marker, color=color, markeredgecolor=INK, markersize=8, linestyle="none", zorder=4)
+        marker, face, size = styles[name]
+        ax.plot(risk, mean, marker=marker, color=face, markeredgecolor=INK, markersize=size, linestyle="none", zorder=4)
 
 
 def _name_places(ax: Any, places: Mapping[str, tuple[float, float]], curve: Floats) -> None:
@@ -312,7 +337,7 @@ def _name_places(ax: Any, places: Mapping[str, tuple[float, float]], curve: Floa
         taken.append(box)
         arrow = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.6, "shrinkB": 4} if abs(offset[1]) > 15 else None
         ax.annotate(name, place, xytext=tuple(offset), textcoords="offset points", ha="center", va="center",
-                    fontsize=SMALL, color=INK, arrowprops=arrow, bbox=CLEAR, zorder=5)  # fmt: skip
+                    fontsize=SMALL, color=INK, arrowprops=arrow, bbox=CLEAR, zorder=5, parse_math=False)  # fmt: skip
 
 
 def _in_points(ax: Any, places: Floats) -> Floats:
@@ -363,38 +388,70 @@ def _frame_stack(ax: Any, weights: Floats) -> None:
         ax.axhline(0, color=INK, linewidth=1.0)
 
 
-def _holds(weights: pd.Series) -> str:
+def _are_shares(weights: pd.DataFrame, unit: str) -> bool:
+    """Whether weights are parts of a whole, so that percent say what they are."""
+    return unit == "-" and bool((np.abs(weights.sum(axis=1) - 1) <= _WHOLE).all())
+
+
+def _held(weight: float, unit: str) -> str:
+    """A weight in words: a share in percent, anything else as it is."""
+    if unit == "%":
+        return f"{100 * weight:.0f} %".replace("-", "\N{MINUS SIGN}")
+    return money(weight) if unit == "-" else f"{money(weight)} {unit}"
+
+
+def _holds(weights: pd.Series, unit: str) -> str:
     """The greatest weights in words, up to three of them."""
-    greatest = weights[weights.abs() >= 0.015].sort_values(ascending=False, kind="stable")
+    greatest = weights[weights.abs() >= max(0.015 * weights.abs().sum(), 1e-12)]
     if greatest.empty:
         return "nothing"
-    said = [f"{name} {100 * weight:.0f} %".replace("-", "\N{MINUS SIGN}") for name, weight in greatest.items()]
+    ordered = greatest.sort_values(ascending=False, kind="stable")
+    said = [f"{name} {_held(weight, unit)}" for name, weight in ordered.items()]
     return ", ".join(said[:3]) + (" and others" if len(said) > 3 else "")
 
 
-def _moves_in_words(weights: pd.DataFrame) -> str:
-    mean = weights.astype(float).mean().sort_values(ascending=False, kind="stable")
-    most = f"{mean.index[0]} holds most, {100 * mean.iloc[0]:.0f} % on average"
+def _moves_in_words(weights: pd.DataFrame, unit: str) -> str:
+    shares = _are_shares(weights, unit)
+    mean = weights.mean().sort_values(ascending=False, kind="stable")
+    most = f"{mean.index[0]} holds most, {_held(mean.iloc[0], '%' if shares else unit)} on average"
     if len(weights) == 1:
         return most
-    moved = weights.astype(float).diff().iloc[1:].abs().sum(axis=1).mean() / 2
-    return f"{most}; from one date to the next {100 * moved:.2g} % of the power moves"
+    moved = float(weights.diff().iloc[1:].abs().sum(axis=1).mean() / 2)
+    moves = f"{100 * moved:.2g} % of the power moves" if shares else f"{_held(moved, unit)} move"
+    return f"{most}; from one date to the next {moves}"
 
 
-def _draw_differences(ax: Any, ordered: pd.DataFrame) -> None:
-    """A dot with its interval a rule, hollow where the interval holds zero."""
+def _without_rounding(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with differences that are rounding set to zero, which their intervals then hold."""
+    none = table["mean"].abs() <= _NEGLIGIBLE * table["mean"].abs().max()
+    low, high = table["low"].mask(none, table["low"].clip(upper=0.0)), table["high"].mask(none, table["high"].clip(0.0))
+    return table.assign(mean=table["mean"].mask(none, 0.0), low=low, high=high)
+
+
+def _rules_first(table: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
+    """Rules and below them the single services, each with the best on top; and which rows are the latter."""
+    ordered = table.sort_values("mean", ascending=False, kind="stable")
+    alone = np.array([str(name).startswith(_REFERENCE) for name in ordered.index], dtype=bool)
+    return pd.concat([ordered[~alone], ordered[alone]]), np.sort(alone)
+
+
+def _draw_differences(ax: Any, ordered: pd.DataFrame, alone: Flags) -> None:
+    """A dot with its interval a rule, hollow where the interval holds zero; single services in grey below a line."""
     y = np.arange(len(ordered))
     low, mean, high = (ordered[column].to_numpy(float) for column in ("low", "mean", "high"))
     sure = (low > 0) | (high < 0)
+    if alone.any() and not alone.all():
+        ax.axhline(np.flatnonzero(alone)[0] - 0.5, color="#888888", linewidth=0.8)
     ax.hlines(y, low, high, color=COLORS["stored"], linewidth=1.8)
     ax.plot(np.concatenate([low, high]), [*y, *y], linestyle="none", marker="|", color=COLORS["stored"], markersize=9)
-    style = {"linestyle": "none", "marker": "o", "markersize": 7, "color": COLORS["forecast"], "zorder": 3}
-    for chosen, label, face in (
-        (sure, "more than chance", COLORS["forecast"]),
-        (~sure, "no more than chance", "white"),
+    style = {"linestyle": "none", "marker": "o", "markersize": 7, "zorder": 3}
+    for chosen, label, edge, face in (
+        (sure & ~alone, "more than chance", COLORS["forecast"], COLORS["forecast"]),
+        (~sure & ~alone, "no more than chance", COLORS["forecast"], "white"),
+        (alone, "one service alone, for reference", "#777777", "white"),
     ):
         if chosen.any():
-            ax.plot(mean[chosen], y[chosen], markerfacecolor=face, label=label, **style)
+            ax.plot(mean[chosen], y[chosen], color=edge, markerfacecolor=face, label=label, **style)
     above = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center", "fontsize": SMALL, "color": INK}
     for at, value in zip(y, mean, strict=True):
         ax.annotate(_signed(value), (value, at), bbox=CLEAR, zorder=2.5, **above)
@@ -418,7 +475,7 @@ def _rules_in_words(ordered: pd.DataFrame, unit: str) -> str:
     more, less = int((rules["low"] > 0).sum()), int((rules["high"] < 0).sum())
     many = f"{more or 'None'} of {len(rules)} {'rule' if len(rules) == 1 else 'rules'}"
     best = f"{rules.index[0]}, {_signed(float(rules['mean'].iloc[0]))} {unit}"
-    return f"{many} earned more than {_EQUAL} by more than chance, {less or 'none'} less; the best: {best}"
+    return f"{many} earned more than {_EQUAL}, beyond chance{f', {less} less' if less else ''}; best {best}"
 
 
 def _signed(value: float) -> str:

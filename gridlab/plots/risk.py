@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError
-from gridlab.plots.services import CLEAR, date_words, money, plain_words, require_finite, write_beside
+from gridlab.plots.services import CLEAR, amounts, date_words, money, require_finite, room_beside, write_beside
 from gridlab.plots.style import (
     COLORS,
     INK,
@@ -31,6 +31,7 @@ Flags = NDArray[np.bool_]
 _DAY = pd.Timedelta(days=1)
 _BAND = 0.95  # of the binomial band around the expected hits
 _WIDE = 30  # times the usual loss or gain, from which the axis is logarithmic far from zero
+_FAR = 4  # times as far above the median as the measures and the usual days reach, from which a loss is collected
 _FEW = 10  # losses above a threshold, below which their mean says little
 _VAR = {"color": COLORS["risk"], "linestyle": (0, (5, 2))}
 _CVAR = {"color": COLORS["risk"], "linestyle": (0, (1, 1))}
@@ -44,7 +45,8 @@ def plot_hits(
 
     This plot needs two pairs of axes, so it takes and returns an array of two, from top to bottom. A hit is a loss
     above the VaR. The band below holds 95 % of the counts that a right VaR with independent hits would give on each
-    day by itself. A CVaR of infinity is not drawn, and days that gained far more than was ever lost lie at the edge.
+    day by itself. A CVaR of infinity is not drawn, and gains so far off that the measures and the losses above them
+    would lie on one line are drawn at the edge, a quarter of the days at most.
     Where a loss is more than 30 times the median amount, the axis is linear around zero and logarithmic far from it.
 
     Parameters
@@ -89,11 +91,10 @@ def plot_hits(
     label = [date_axis(ax, measures.index, market_tz, "Day") for ax in axes][-1]
     dress(axes[0], "", f"Loss of the day [{unit}]", subtitle=_hits_in_words(hit, level))
     dress(axes[1], label, "Hits so far [days]")
-    axes[0].yaxis.set_major_formatter("{x:,.4g}")
+    amounts(axes[0].yaxis)
     edges = date_numbers(measures.index[[0, -1]])
     for ax in axes:
         ax.set_xlim(edges[0], edges[1] + 1)
-        plain_words(ax)
     return axes
 
 
@@ -108,8 +109,9 @@ def plot_loss_distribution(
     """
     How the losses of days are spread, and below the axis VaR and CVaR of each model, on a line of its own.
 
-    The first line below the axis has a tick for each day that lost more than the smallest VaR. Days that gained far
-    more than was ever lost are collected in the hatched bar at the left.
+    The first line below the axis has a tick for each day that lost more than the smallest VaR. Gains so far off that
+    the tail would have no room are collected in a hatched bar at the left, losses that would leave none for the usual
+    days and the measures in one at the right.
 
     Parameters
     ----------
@@ -145,18 +147,20 @@ def plot_loss_distribution(
         raise DataError(f"loss must be one finite number a day and at least one, got shape {values.shape}: drop NaN")
     table = _as_measures(measures)
     ax = axes_for(ax, 3.0 + 0.32 * len(table))
-    tallest = _draw_histogram(ax, values, float(table.to_numpy().max()), unit)
+    edges = _edges_shown(values, table)
+    tallest = _draw_histogram(ax, values, edges, float(table.to_numpy().max()), unit)
     _draw_marks(ax, values, table, 0.15 * tallest, level)
-    dress(ax, f"Loss of the day [{unit}]", "Days", subtitle=_losses_in_words(values, table, unit))
     _name_rows(ax, [f"days above {money(float(table['var'].min()))}", *map(str, table.index)], tallest)
-    ax.xaxis.set_major_formatter("{x:,.4g}")
-    plain_words(ax)
+    dress(ax, f"Loss of the day [{unit}]", "Days", subtitle=_losses_in_words(values, table, unit))
+    amounts(ax.xaxis)
     return ax
 
 
 def plot_drawdown(profit: pd.DataFrame, *, market_tz: str = "UTC", unit: str = "$", ax: Any = None) -> Any:
     """
     How far each strategy was below the most it had ever earned, day by day, and when it fell deepest.
+
+    Where days are absent, so are the lines.
 
     Parameters
     ----------
@@ -188,25 +192,24 @@ def plot_drawdown(profit: pd.DataFrame, *, market_tz: str = "UTC", unit: str = "
     _require_dates(profit, "profit")
     require_finite(profit, "profit")
     days = pd.DatetimeIndex(profit.index)
-    last_step = days[-1] - days[-2] if len(days) > 1 else _DAY
-    x = date_numbers(days.append(days[-1:] + last_step))
+    x, broken = _days_apart(days)
     falls = {str(name): _fall(daily.to_numpy(float)) for name, daily in profit.items()}
     deepest = min(falls, key=lambda name: falls[name].below.min())
     ax = axes_for(ax)
     zero_line(ax)
-    ax.fill_between(x, 0, falls[deepest].below, color=COLORS["stored"], alpha=0.18, linewidth=0)
+    ax.fill_between(x, 0, _with_breaks(falls[deepest].below, broken), color=COLORS["stored"], alpha=0.18, linewidth=0)
     for name, line in line_styles(falls).items():
         below, trough = falls[name].below, falls[name].trough
         label = f"{name}  {money(float(below[trough]))}"
-        ax.plot(x, below, color=line.color, linestyle=line.linestyle, linewidth=1.5, label=label,
-                marker=line.marker, markersize=7, markevery=[trough])  # fmt: skip
+        deepest_at = trough + 2 * int((broken + 1 < trough).sum())
+        ax.plot(x, _with_breaks(below, broken), color=line.color, linestyle=line.linestyle, linewidth=1.5, label=label,
+                marker=line.marker, markersize=7, markevery=[deepest_at])  # fmt: skip
     words = _fall_in_words(deepest, falls[deepest], days, unit)
     label = date_axis(ax, days, market_tz, "Day")
     dress(ax, label, f"Below the most earned so far [{unit}]", subtitle=words)
-    ax.yaxis.set_major_formatter("{x:,.4g}")
+    amounts(ax.yaxis)
     ax.set_xlim(x[0], x[-1])
     ax.margins(y=0.08)
-    plain_words(ax)
     return ax
 
 
@@ -268,8 +271,7 @@ def plot_mean_excess(table: pd.DataFrame, *, threshold: float | None = None, uni
         words = _tail_in_words(points, threshold, _draw_tail_line(ax, points, threshold), unit)
     dress(ax, f"Threshold [{unit}]", f"Mean excess over the threshold [{unit}]", subtitle=words)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter("{x:,.4g}")
-    plain_words(ax)
+        amounts(axis)
     return ax
 
 
@@ -295,10 +297,29 @@ def _two_axes() -> Any:
     return plt.subplots(2, 1, figsize=(WIDTH_INCHES, 5.4), sharex=True, layout="constrained", gridspec_kw=ratios)[1]
 
 
-def _least_shown(loss: Floats, greatest: float) -> float:
-    """The least loss that has room: gains far beyond the greatest loss would leave none for the losses."""
+def _least_shown(loss: Floats, tail: float, greatest: float) -> float:
+    """
+    The least loss that has room, so that the tail of losses from `tail` to `greatest` keeps a quarter of the axis.
+
+    A quarter of the days at most is cut off, and none where that would not halve the axis.
+    """
     least = float(loss.min())
-    return -1.5 * greatest if greatest > 0 and least < -3 * greatest else least
+    edge = min(greatest - 4 * (greatest - tail), float(np.quantile(loss, 0.25, method="lower")))
+    return edge if greatest - least > 2 * (greatest - edge) else least
+
+
+def _most_shown(loss: Floats, greatest_measure: float) -> float:
+    """The greatest loss that has room: one far beyond the measures and the usual days would leave them none."""
+    usual, greatest = float(np.median(loss)), float(loss.max())
+    reach = max(greatest_measure, float(np.quantile(loss, 0.95, method="lower"))) - usual
+    return usual + 2 * reach if reach > 0 and greatest - usual > _FAR * reach else greatest
+
+
+def _edges_shown(loss: Floats, table: pd.DataFrame) -> tuple[float, float]:
+    """Between which losses the histogram has bars of its own."""
+    greatest_measure = float(table.to_numpy().max())
+    most = _most_shown(loss, greatest_measure)
+    return _least_shown(loss, float(table["var"].min()), max(most, greatest_measure)), most
 
 
 def _draw_losses(ax: Any, measures: pd.DataFrame, hit: Flags, level: float) -> None:
@@ -307,7 +328,7 @@ def _draw_losses(ax: Any, measures: pd.DataFrame, hit: Flags, level: float) -> N
     cvar = measures["cvar"].astype(float).where(measures["cvar"] < np.inf)
     middle = date_numbers(index) + 0.5
     greatest = float(np.nanmax([loss.max(), measures["var"].max(), cvar.max()]))
-    least = _least_shown(loss, greatest)
+    least = _least_shown(loss, float(measures["var"].min()), greatest)
     off = loss < least
     zero_line(ax)
     dots = {"linestyle": "none", "markersize": 3.5, "color": COLORS["stored"], "alpha": 0.75}
@@ -319,8 +340,9 @@ def _draw_losses(ax: Any, measures: pd.DataFrame, hit: Flags, level: float) -> N
         step(ax, index, cvar, _DAY, linewidth=1.5, label=f"CVaR {100 * level:.4g} %", **_CVAR)
     style = {"linestyle": "none", "markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
     ax.plot(middle[hit], loss[hit], marker="X", color=COLORS["actual"], zorder=3, label="hit: loss above VaR", **style)
-    room = 0.06 * (max(greatest, 0.0) - min(least, 0.0)) or 1.0
-    ax.set_ylim(min(least, 0.0) - room, max(greatest, 0.0) + room)
+    top = greatest if greatest - least < -greatest else max(greatest, 0.0)
+    room = 0.06 * (top - min(least, 0.0)) or 1.0
+    ax.set_ylim(min(least, 0.0) - room, top + room)
     usual = float(np.median(np.abs(loss)))
     if max(greatest, -least) > _WIDE * usual > 0:
         _widen(ax, usual, 1.3 * min(least, -usual), 1.3 * max(greatest, usual))
@@ -347,13 +369,13 @@ def _draw_counts(ax: Any, index: pd.Index, hit: Flags, level: float) -> None:
     step_band(ax, days, low, high, _DAY, **band)
     step(ax, days, n * (1 - level), _DAY, color="#555555", linewidth=1.1, linestyle=(0, (4, 2)), label="expected")
     step(ax, days, np.cumsum(hit), _DAY, color=COLORS["actual"], linewidth=1.7, label="hits")
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.08 * max(high[-1], hit.sum(), 1))
     ax.yaxis.get_major_locator().set_params(integer=True)
 
 
 def _hits_in_words(hit: Flags, level: float) -> str:
     expected = len(hit) * (1 - level)
-    said = f"{expected:,.1f}".removesuffix(".0") if expected >= 0.95 else f"{expected:.2g}"
+    said = f"{expected:,.1f}".removesuffix(".0") if expected >= 0.05 else "fewer than 0.1"
     days = "1 day" if len(hit) == 1 else f"{len(hit):,} days"
     return f"{hit.sum():,} of {days} lost more than the VaR; {said} {'was' if said == '1' else 'were'} expected"
 
@@ -370,26 +392,38 @@ def _as_measures(measures: Mapping[str, tuple[float, float]] | pd.DataFrame) -> 
     return table
 
 
-def _draw_histogram(ax: Any, values: Floats, greatest_measure: float, unit: str) -> float:
-    """Bars of days, those of gains beyond the edge collected in a hatched one; the tallest bar's height comes back."""
-    least = _least_shown(values, max(float(values.max()), greatest_measure))
-    off = values < least
-    counts, edges = np.histogram(values[~off], bins=int(np.clip(len(values) // 4, 8, 60)))
+def _draw_histogram(ax: Any, values: Floats, shown: tuple[float, float], measure: float, unit: str) -> float:
+    """Bars of days, hatched ones for those beyond the edges; the tallest bar's height comes back."""
+    off, far = values < shown[0], values > shown[1]
+    counts, edges = np.histogram(values[~off & ~far], bins=int(np.clip(len(values) // 4, 8, 60)))
     width = float(edges[1] - edges[0])
     style = {"color": COLORS["stored"], "edgecolor": "white", "linewidth": 0.8}
     ax.bar(edges[:-1], counts, width, align="edge", alpha=0.6, **style)
     if off.any():
-        label = f"{_days(int(off.sum()))} gained more than {money(-edges[0])} {unit}"
+        label = f"{_days(int(off.sum()))} {_below(edges[0], float(values.min()), unit)}"
         ax.bar(edges[0] - 2 * width, off.sum(), width, align="edge", hatch="////", alpha=0.6, label=label, **style)
-    ax.axvline(0, color="#555555", linewidth=0.8)
-    return float(max(counts.max(), off.sum()))
+    if far.any():
+        label = f"{_days(int(far.sum()))} lost more than {money(edges[-1])} {unit}, up to {money(values.max())} {unit}"
+        at = max(edges[-1], measure) + width
+        ax.bar(at, far.sum(), width, align="edge", hatch="\\\\", alpha=0.6, label=label, **style)
+    low, high = ax.dataLim.intervalx
+    if low - (high - low) < 0 < high + (high - low):
+        ax.axvline(0, color="#555555", linewidth=0.8)
+    return float(max(counts.max(), off.sum(), far.sum()))
+
+
+def _below(edge: float, least: float, unit: str) -> str:
+    if edge > 0:
+        return f"lost less than {money(edge)} {unit}"
+    return f"gained more than {money(-edge)} {unit}, up to {money(-least)} {unit}"
 
 
 def _draw_marks(ax: Any, values: Floats, table: pd.DataFrame, row: float, level: float) -> None:
     """Below the axis a line of ticks for the worst days, then a line a model with its VaR and CVaR."""
     ax.axhline(0, color="#888888", linewidth=0.8)
     beyond = values[values > table["var"].min()]
-    ax.plot(beyond, np.full(len(beyond), -row), linestyle="none", marker="|", markersize=9, color=INK)
+    ticks = {"linestyle": "none", "marker": "|", "markersize": 9, "color": INK}
+    ax.plot(np.minimum(beyond, ax.dataLim.x1), np.full(len(beyond), -row), **ticks)
     y = -row * (np.arange(len(table)) + 2)
     ax.hlines(y, table["var"], table["cvar"], color=COLORS["risk"], linewidth=1.2)
     style = {"linestyle": "none", "color": COLORS["risk"], "markersize": 6}
@@ -397,8 +431,7 @@ def _draw_marks(ax: Any, values: Floats, table: pd.DataFrame, row: float, level:
     ax.plot(table["cvar"], y, marker="D", label=f"CVaR {100 * level:.4g} %", **style)
     for at, (var, cvar) in zip(y, table.to_numpy(), strict=True):
         write_beside(ax, max(var, cvar), at, f"VaR {money(var)}, CVaR {money(cvar)}", gap=9)
-    low, high = ax.dataLim.x0, max(ax.dataLim.x1, float(table.to_numpy().max()))
-    ax.set_xlim(low - 0.02 * (high - low), high + 0.2 * (high - low))
+    room_beside(ax, float(ax.dataLim.x0), max(float(ax.dataLim.x1), float(table.to_numpy().max())))
 
 
 def _name_rows(ax: Any, names: list[str], tallest: float) -> None:
@@ -431,6 +464,22 @@ class _Fall(NamedTuple):
     peak: int
     trough: int
     made_good: int | None
+
+
+def _days_apart(days: pd.DatetimeIndex) -> tuple[Floats, NDArray[np.intp]]:
+    """The edges of the days on the axis, broken where days are absent, and after which of them that is."""
+    starts = date_numbers(days)
+    apart = np.diff(starts)
+    usual = float(apart.min()) if len(apart) > 1 else 1.0
+    broken = np.flatnonzero(apart > 1.5 * usual)
+    edges = np.append(starts, starts[-1] + usual)
+    return np.insert(edges, np.repeat(broken + 1, 2), np.repeat(starts[broken] + usual, 2)), broken
+
+
+def _with_breaks(below: Floats, broken: NDArray[np.intp]) -> Floats:
+    """The depth at each edge, and after each day in `broken` none until the next."""
+    ends = np.column_stack([below[broken + 1], np.full(len(broken), np.nan)])
+    return np.insert(below, np.repeat(broken + 1, 2), ends.ravel())
 
 
 def _fall(daily: Floats) -> _Fall:

@@ -52,6 +52,8 @@ def service_looks(names: Iterable[str]) -> dict[str, Look]:
     """
     The look of each service: one of `SERVICES` has its own wherever it appears, others take spare ones in order.
 
+    From the seventh of the others on colours come again, each with another hatch and marker.
+
     Examples
     --------
     >>> looks = service_looks(["reserve", "hash"])
@@ -60,7 +62,7 @@ def service_looks(names: Iterable[str]) -> dict[str, Look]:
     """
     names = [str(name) for name in names]
     others = [name for name in names if name.lower() not in SERVICES]
-    spare = {name: _SPARE[i % len(_SPARE)] for i, name in enumerate(others)}
+    spare = {name: _spare_look(i) for i, name in enumerate(others)}
     return {name: spare.get(name) or SERVICES[name.lower()] for name in names}
 
 
@@ -69,7 +71,9 @@ def plot_attribution(attribution: pd.DataFrame, *, unit: str = "$", ax: Any = No
     What each service adds to the loss of the worst days, beside what it would lose by itself; the largest on top.
 
     A service that loses less on the worst days of all than nothing is a hedge: its bar is hatched and lies left of
-    zero. A diamond marks by how much the total would fall without the service.
+    zero. A diamond marks by how much the total would fall without the service. The lower bar of the total is the sum of
+    what each service loses by itself. Shares stand beside the bars where the total is a loss; where even the worst days
+    earn, the total has a colour of its own.
 
     Parameters
     ----------
@@ -112,9 +116,8 @@ def plot_attribution(attribution: pd.DataFrame, *, unit: str = "$", ax: Any = No
     ax.set_yticks(range(len(attribution)), [*map(str, services.index), "total"])
     ax.set_ylim(len(attribution) - 0.45, -0.55)
     dress(ax, f"Loss of the worst days [{unit}]", "", subtitle=_drivers_in_words(services, total, unit), grid="x")
-    ax.xaxis.set_major_formatter("{x:,.4g}")
-    room_beside(ax, 0.14)
-    plain_words(ax)
+    amounts(ax.xaxis)
+    room_beside(ax, min(float(ax.dataLim.x0), 0.0), max(float(ax.dataLim.x1), 0.0))
     return ax
 
 
@@ -176,9 +179,8 @@ def plot_stress(
     ax.set_yticks(range(len(ordered)), [str(name) for name in ordered.index])
     ax.set_ylim(len(ordered) - 0.45, -0.55)
     dress(ax, f"Loss [{unit}]", "", subtitle=_shocks_in_words(loss, limit, unit), grid="x")
-    ax.xaxis.set_major_formatter("{x:,.4g}")
-    room_beside(ax, 0.3)
-    plain_words(ax)
+    amounts(ax.xaxis)
+    room_beside(ax, min(float(ax.dataLim.x0), 0.0), max(float(ax.dataLim.x1), 0.0))
     return ax
 
 
@@ -203,28 +205,41 @@ def date_words(day: pd.Timestamp) -> str:
 def write_beside(ax: Any, x: float, y: float, text: str, gap: float = 5) -> None:
     """Words at the right of a point of the axes."""
     style = {"xytext": (gap, 0), "textcoords": "offset points", "va": "center", "fontsize": SMALL, "color": INK}
-    ax.annotate(text, (x, y), bbox=CLEAR, **style)
+    ax.annotate(text, (x, y), bbox=CLEAR, parse_math=False, **style)
 
 
-def room_beside(ax: Any, share: float) -> None:
-    """Room for words at the right of what is drawn, as a share of it, and a little at the left of gains."""
-    low, high = min(float(ax.dataLim.x0), 0.0), max(float(ax.dataLim.x1), 0.0)
+def room_beside(ax: Any, low: float, high: float) -> None:
+    """Show what lies from `low` to `high`, with room for the words that stand at the right of points."""
+    inches = ax.get_window_extent().width / ax.figure.dpi
     width = high - low or 1.0
-    ax.set_xlim(low - (0.04 * width if low < 0 else 0.0), high + share * width)
+    right = high + 0.02 * width
+    for text in ax.texts:
+        letters = (0.6 * SMALL * len(text.get_text()) + 14) / (72 * inches)
+        right = max(right, low + (text.xy[0] - low) / (1 - min(letters, 0.7)))
+    ax.set_xlim(low - (0.04 * width if low < 0 else 0.0), right)
 
 
-def plain_words(ax: Any) -> None:
-    """Write every $ on the axes as money: two of them in one line are no formula; called last."""
-    from matplotlib.text import Text
-
-    for text in ax.findobj(Text):
-        text.set_parse_math(False)
+def amounts(axis: Any) -> None:
+    """Numbers on an axis of money: whole from 10,000 on, four digits below."""
+    axis.set_major_formatter(lambda value, _: _amount(value))
 
 
 def money(value: float) -> str:
     """An amount for a label: whole from 10 on, two digits below."""
     shown = f"{value:,.0f}" if abs(value) >= 9.95 or value == 0 else f"{value:.2g}"
-    return shown.replace("-", "\N{MINUS SIGN}")
+    return shown.replace("-", "" if value == 0 else "\N{MINUS SIGN}")
+
+
+def _amount(value: float) -> str:
+    shown = f"{value:,.0f}" if abs(value) >= 9999.5 or value == 0 else f"{value:,.4g}"
+    return shown.replace("-", "" if value == 0 else "\N{MINUS SIGN}")
+
+
+def _spare_look(place: int) -> Look:
+    """The spare look at a place: its colours come again after the last, then with another hatch and marker."""
+    n = len(_SPARE)
+    again, color = divmod(place, n)
+    return Look(_SPARE[color].color, _SPARE[(color + again) % n].hatch, _SPARE[(color + again + again // n) % n].marker)
 
 
 def require_finite(table: pd.DataFrame, what: str) -> None:
@@ -248,8 +263,9 @@ def _draw_attribution(ax: Any, services: pd.DataFrame, total: float) -> None:
         if chosen.any():
             ax.barh(y[chosen] - 0.19, contribution[chosen], 0.36, label=label, **style)
     outline = {"facecolor": "#EFEFEF", "edgecolor": "#777777", "linewidth": 0.8}
-    ax.barh(y + 0.19, services["standalone"], 0.36, label="by itself", **outline)
-    ax.barh(len(services) - 0.19, total, 0.36, color=COLORS["risk"])
+    ax.barh(y + 0.19, services["standalone"], 0.36, label="by itself (total: sum of each alone)", **outline)
+    earns = {"color": COLORS["stored"], "label": "total: the worst days still earn"}
+    ax.barh(len(services) - 0.19, total, 0.36, **(earns if total < 0 else {"color": COLORS["risk"]}))
     ax.barh(len(services) + 0.19, services["standalone"].sum(), 0.36, **outline)
     style = {"linestyle": "none", "marker": "D", "markersize": 5, "color": INK, "markeredgecolor": "white"}
     ax.plot(services["incremental"], y - 0.19, label="the total falls by this without it", **style)
@@ -269,7 +285,10 @@ def _write_attribution(ax: Any, services: pd.DataFrame, total: float) -> None:
 
 def _drivers_in_words(services: pd.DataFrame, total: float, unit: str) -> str:
     name, driver = services.index[0], services.iloc[0]
-    apart = f"{money(total)} {unit} together, {money(float(services['standalone'].sum()))} {unit} one by one"
+    alone = float(services["standalone"].sum())
+    apart = f"{money(total)} {unit} together, {money(alone)} {unit} one by one"
+    if total < 0:
+        apart = f"the worst days still earn {money(-total)} {unit}, one by one {money(-alone)} {unit}"
     if driver["contribution"] <= 0:
         return f"No service adds to the tail; {apart}"
     if total > 0:
@@ -277,8 +296,9 @@ def _drivers_in_words(services: pd.DataFrame, total: float, unit: str) -> str:
     else:
         drives = f"{name} drives the tail with {money(driver['contribution'])} {unit}"
     hedges = [str(service) for service in services.index[services["contribution"] < 0]]
+    who = f"{len(hedges)} others" if len(hedges) > 2 else " and ".join(hedges)
     verb = "hedges" if len(hedges) == 1 else "hedge"
-    return f"{drives}{f', {_listed(hedges)} {verb}' if hedges else ''}; {apart}"
+    return f"{drives}{f', {who} {verb}' if hedges else ''}; {apart}"
 
 
 def _check_stress(table: pd.DataFrame, services: Sequence[str]) -> None:
@@ -328,7 +348,3 @@ def _shocks_in_words(loss: pd.Series, limit: float | None, unit: str) -> str:
     past = int((shocks > limit).sum())
     many = f"{past or 'None'} of {len(shocks)} {'shock' if len(shocks) == 1 else 'shocks'}"
     return f"{many} {'lose' if past > 1 else 'loses'} more than {money(limit)} {unit}; the worst, {worst}"
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

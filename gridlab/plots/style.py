@@ -116,6 +116,7 @@ def dress(ax: Any, xlabel: str, ylabel: str, *, subtitle: str = "", grid: str = 
     rows = _legend_above(ax) if legend else 0
     if subtitle:
         ax.set_title(subtitle, loc="left", fontsize=SMALL, color="#444444", pad=6 + 1.9 * SMALL * rows)
+    _plain_words(ax)
 
 
 def zero_line(ax: Any) -> None:
@@ -182,6 +183,7 @@ def label_ends(ax: Any, ends: Mapping[str, tuple[float, float]], text: Mapping[s
             fontsize=SMALL,
             color=colors[name].color,
             va="center",
+            parse_math=False,
             arrowprops={
                 "arrowstyle": "-",
                 "color": colors[name].color,
@@ -202,6 +204,22 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], what: str) -> N
 def _known(name: str) -> str | None:
     words = (_SAME.get(word, word) for word in re.split(r"[^a-z0-9]+", name.lower()))
     return next((word for word in words if word in LINES), None)
+
+
+def _plain_words(ax: Any) -> None:
+    """Read every $ in the words on the axes as money: two of them in a line are no formula, but powers of ten are."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import LogFormatter, LogitFormatter, ScalarFormatter
+
+    numbers = {
+        label
+        for axis in (ax.xaxis, ax.yaxis)
+        if isinstance(axis.get_major_formatter(), LogFormatter | LogitFormatter | ScalarFormatter)
+        for label in axis.findobj(Text)
+        if label is not axis.label
+    }
+    for text in ax.findobj(lambda artist: isinstance(artist, Text) and artist not in numbers):
+        text.set_parse_math(False)
 
 
 def _legend_above(ax: Any) -> int:

@@ -32,13 +32,20 @@ def frontier_bands(
 
     Each draw of the stationary bootstrap [1]_ has a frontier of its own, read off at the risks of the history's. Those
     choose their weights knowing the draw, as the history's chose knowing the history, so both promise too much. By how
-    much, the draws' weights tell on the history's days [2]_; and `held_low` and `held_high` are what the history's own
-    weights earn on days drawn again.
+    much, the draws' weights tell on the history's days [2]_; and `held_low` and `held_high` are bounds of what the
+    history's own weights earn, from days drawn again, moved by as much.
+
+    On 90 histories of 250 independent normal days of 5 assets (means 0.3 to 1.5, deviations ten times these), at five
+    points and a coverage of 0.9, `held_low` to `held_high` held the true mean of the history's weights in 87, 88, 88,
+    89 and 93 % of them, from the least risk to the greatest mean. `low` to `high` is where promises lie, not the true
+    frontier, which was there in 72 to 81 % beyond the point of least risk.
 
     Parameters
     ----------
     returns : array_like, shape (n_days, n_assets)
-        Returns of consecutive days. [$/MW]
+        Returns by day, the rows taken as consecutive. One asset has one portfolio: all points are it, and as about
+        half the draws vary more than the history, its `low` is NaN; `held_low` and `held_high` are those of its mean.
+        [$/MW]
     measure, level, n_points, limits
         As of `frontier`. Between its points a frontier is taken as straight.
     rng : Generator
@@ -58,15 +65,17 @@ def frontier_bands(
         - `risk`, `mean`: the history's frontier,
         - `low`, `high`: bounds of the greatest mean at this risk over the draws; a draw without weights of so little
           risk counts as below all others, and a bound that lies among such draws is NaN,
-        - `held_low`, `held_high`: bounds over the draws of the mean of the history's weights,
         - `corrected`: `mean` less the mean over the draws of what they promise beyond what their weights earn on the
           history's days,
+        - `held_low`, `held_high`: bounds over the draws of the mean of the history's weights, less `mean`, plus
+          `corrected`,
         - `attained`: share of the draws that have weights of so little risk. [-]
 
     Raises
     ------
     DataError
-        If `returns` are fewer than two days or not finite, or `n_draws`, `block_days` or `coverage` is out of range.
+        If `returns` are fewer than two days or not finite, `n_draws`, `block_days` or `coverage` is out of range, or
+        `rng` is no Generator.
     PlanError
         If the limits exclude each other.
 
@@ -86,6 +95,7 @@ def frontier_bands(
     """
     from arch.bootstrap import StationaryBootstrap
 
+    checked_generator(rng)
     _require(n_draws, block_days, coverage)
     returns = checked_returns(returns)
 
@@ -98,6 +108,12 @@ def frontier_bands(
     sample = StationaryBootstrap(block, returns, seed=rng)
     drawn = [(data[0].mean(axis=0), on(data[0])) for data, _ in sample.bootstrap(n_draws)]
     return _table(history, returns.mean(axis=0), drawn, coverage)
+
+
+def checked_generator(rng: np.random.Generator) -> None:
+    """Refuse what is no source of randomness, such as a seed."""
+    if not isinstance(rng, np.random.Generator):
+        raise DataError(f"rng must be a numpy Generator, got {rng!r}: give np.random.default_rng(seed)")
 
 
 class _Frontier(NamedTuple):
@@ -121,14 +137,15 @@ def _table(history: _Frontier, mean: Floats, drawn: list[tuple[Floats, _Frontier
     for draw, (drawn_mean, drawn_frontier) in enumerate(drawn):
         best[draw], weights = drawn_frontier.at(history.risk)
         excess[draw] = weights @ (drawn_mean - mean)
+    excess_mean = excess.mean(axis=0)
     columns = {
         "risk": history.risk,
         "mean": history.mean,
         "low": _quantile(best, (1 - coverage) / 2),
         "high": _quantile(best, (1 + coverage) / 2),
-        "held_low": _quantile(held, (1 - coverage) / 2),
-        "held_high": _quantile(held, (1 + coverage) / 2),
-        "corrected": history.mean - excess.mean(axis=0),
+        "corrected": history.mean - excess_mean,
+        "held_low": _quantile(held, (1 - coverage) / 2) - excess_mean,
+        "held_high": _quantile(held, (1 + coverage) / 2) - excess_mean,
         "attained": (~np.isnan(best)).mean(axis=0),
     }
     return pd.DataFrame(columns, index=pd.RangeIndex(len(history.risk), name="point"))

@@ -4,16 +4,19 @@ The family of weightings: rules from a history of returns to weights within limi
 Where a rule needs a covariance it is Ledoit and Wolf's of the history, and where it needs a level of CVaR it is 0.95.
 Parity and the hierarchical tree know no limits, and equal shares may break them: their weights are the nearest that
 keep to the limits, in the Euclidean norm. A cost of turnover, which has the unit of the returns, counts for the rules
-that weigh returns; a greatest turnover counts for all. Parity, the tree and diversification refuse a history in which
-nothing varies.
+that weigh returns; a greatest turnover counts for all. Parity and the tree refuse a history in which an asset does not
+vary, as no weight gives it a share of the risk, and diversification one in which none does.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
+from gridlab.errors import DataError
 from gridlab.family import Family
 from gridlab.portfolio.covariance import Floats, checked_returns, shrunk_covariance
 from gridlab.portfolio.hierarchical import hierarchical_risk_parity_weights
@@ -26,7 +29,6 @@ from gridlab.risk.historical import cvar
 LEVEL = 0.95
 """Level of the CVaR of the rules that look at the tail."""
 
-
 _ROUNDING = 1e-9  # of the numbers at hand, by which a limit may be missed
 
 
@@ -34,13 +36,44 @@ class Weighting(Protocol):
     """A rule from returns (n_days, n_assets) and limits to weights (n_assets,)."""
 
     def __call__(self, returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
-        """The weights."""
+        """
+        The weights that a history leads to.
+
+        Parameters
+        ----------
+        returns : array_like or DataFrame, shape (n_days, n_assets)
+            Returns of the days before the decision. [$/MW]
+        limits : Limits, optional
+            What the weights keep to; shares from 0 to 1 that sum to 1 when omitted. Limits by name need a DataFrame.
+
+        Returns
+        -------
+        ndarray, shape (n_assets,)
+            Weights, in the unit of the total.
+        """
         ...  # pragma: no cover
 
 
 def equal(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
     """
     Equal shares of the total, 1/N, or the nearest weights within the limits.
+
+    Parameters
+    ----------
+    returns, limits
+        As of a `Weighting`.
+
+    Returns
+    -------
+    ndarray, shape (n_assets,)
+        Weights, in the unit of the total.
+
+    Raises
+    ------
+    DataError
+        If `returns` are no table of finite numbers, or `limits` do not fit them.
+    PlanError
+        If the limits exclude each other.
 
     Examples
     --------
@@ -50,27 +83,75 @@ def equal(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
     [0.2, 0.8]
     """
     n_assets = checked_returns(returns, least_days=1).shape[1]
-    return nearest_within(np.full(n_assets, 1 / n_assets), limits)
+    return nearest_within(np.full(n_assets, 1 / n_assets), _named(limits, returns))
 
 
 def min_variance(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
-    """The weights of least variance."""
-    return min_variance_weights(shrunk_covariance(returns).covariance, limits=_without_cost(limits))
+    """
+    The weights of least variance.
+
+    Parameters
+    ----------
+    returns, limits
+        As of a `Weighting`; two days or more.
+
+    Returns
+    -------
+    ndarray, shape (n_assets,)
+        Weights, in the unit of the total.
+
+    Raises
+    ------
+    DataError
+        If `returns` are no table of finite numbers or fewer than two days, or `limits` do not fit them.
+    PlanError
+        If the limits exclude each other.
+
+    Examples
+    --------
+    >>> min_variance([[1.0, 9.0], [3.0, 2.0], [2.0, 6.0], [4.0, 8.0]]).round(4).tolist()
+    [0.8519, 0.1481]
+    """
+    covariance = shrunk_covariance(returns).covariance
+    return min_variance_weights(covariance, limits=_without_cost(_named(limits, returns)))
 
 
 def mean_variance(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
-    r"""
+    """
     The weights of the greatest mean less risk, as averse to it as one who holds equal shares.
 
     The risk aversion is the one at which no more of the equal shares would be wanted, their mean by their variance
     [1]_, so that the unit of the returns does not matter. Where they lose money or do not vary none is implied: it is
     then the least variance, respectively the greatest mean.
 
+    Parameters
+    ----------
+    returns, limits
+        As of a `Weighting`; two days or more.
+
+    Returns
+    -------
+    ndarray, shape (n_assets,)
+        Weights, in the unit of the total.
+
+    Raises
+    ------
+    DataError
+        If `returns` are no table of finite numbers or fewer than two days, or `limits` do not fit them.
+    PlanError
+        If the limits exclude each other.
+
     References
     ----------
     .. [1] F. Black and R. Litterman, "Global portfolio optimization," Financial Analysts J. 48(5), 1992,
        doi:10.2469/faj.v48.n5.28.
+
+    Examples
+    --------
+    >>> mean_variance([[1.0, 9.0], [3.0, 2.0], [2.0, 6.0], [4.0, 8.0]]).round(4).tolist()
+    [0.6376, 0.3624]
     """
+    limits = _named(limits, returns)
     covariance = shrunk_covariance(returns).covariance
     mean = np.asarray(returns, dtype=float).mean(axis=0)
     shares = equal(returns, limits=limits)
@@ -81,23 +162,127 @@ def mean_variance(returns: ArrayLike, *, limits: Limits | None = None) -> Floats
 
 
 def risk_parity(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
-    """Equal shares of the variance, or the nearest weights within the limits."""
-    return nearest_within(risk_parity_weights(shrunk_covariance(returns).covariance), limits)
+    """
+    Equal shares of the variance, or the nearest weights within the limits.
+
+    An asset that does not vary has no risk to share, and gets no weight but what the limits ask for.
+
+    Parameters
+    ----------
+    returns, limits
+        As of a `Weighting`; two days or more.
+
+    Returns
+    -------
+    ndarray, shape (n_assets,)
+        Weights, in the unit of the total.
+
+    Raises
+    ------
+    DataError
+        If `returns` are no table of finite numbers or fewer than two days, nothing varies, or `limits` do
+        not fit them.
+    PlanError
+        If the limits exclude each other.
+
+    Examples
+    --------
+    >>> risk_parity([[1.0, 9.0], [3.0, 2.0], [2.0, 6.0], [4.0, 8.0]]).round(4).tolist()
+    [0.7057, 0.2943]
+    """
+    return nearest_within(_of_varying(returns, risk_parity_weights), _named(limits, returns))
 
 
 def hierarchical_risk_parity(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
-    """Weights down the tree of single linkage, or the nearest within the limits."""
-    return nearest_within(hierarchical_risk_parity_weights(shrunk_covariance(returns).covariance), limits)
+    """
+    Weights down the tree of single linkage, or the nearest within the limits.
+
+    An asset that does not vary has no place in the tree, and gets no weight but what the limits ask for.
+
+    Parameters
+    ----------
+    returns, limits
+        As of a `Weighting`; two days or more.
+
+    Returns
+    -------
+    ndarray, shape (n_assets,)
+        Weights, in the unit of the total.
+
+    Raises
+    ------
+    DataError
+        If `returns` are no table of finite numbers or fewer than two days, nothing varies, or `limits` do
+        not fit them.
+    PlanError
+        If the limits exclude each other.
+
+    Examples
+    --------
+    >>> hierarchical_risk_parity([[1.0, 9.0], [3.0, 2.0], [2.0, 6.0], [4.0, 8.0]]).round(4).tolist()
+    [0.8519, 0.1481]
+    """
+    return nearest_within(_of_varying(returns, hierarchical_risk_parity_weights), _named(limits, returns))
 
 
 def max_diversification(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
-    """The weights whose mean volatility is greatest as a multiple of the portfolio's."""
-    return max_diversification_weights(shrunk_covariance(returns).covariance, limits=_without_cost(limits))
+    """
+    The weights whose mean volatility is greatest as a multiple of the portfolio's.
+
+    Parameters
+    ----------
+    returns, limits
+        As of a `Weighting`; two days or more.
+
+    Returns
+    -------
+    ndarray, shape (n_assets,)
+        Weights, in the unit of the total.
+
+    Raises
+    ------
+    DataError
+        If `returns` are no table of finite numbers or fewer than two days, no asset varies, or
+        `limits` do not fit them.
+    PlanError
+        If the limits exclude each other.
+
+    Examples
+    --------
+    >>> max_diversification([[1.0, 9.0], [3.0, 2.0], [2.0, 6.0], [4.0, 8.0]]).round(4).tolist()
+    [0.7057, 0.2943]
+    """
+    covariance = shrunk_covariance(returns).covariance
+    return max_diversification_weights(covariance, limits=_without_cost(_named(limits, returns)))
 
 
 def min_cvar(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
-    """The weights of least CVaR on the days of the history."""
-    return min_cvar_weights(checked_returns(returns), LEVEL, limits=limits)
+    """
+    The weights of least CVaR on the days of the history.
+
+    Parameters
+    ----------
+    returns, limits
+        As of a `Weighting`; two days or more.
+
+    Returns
+    -------
+    ndarray, shape (n_assets,)
+        Weights, in the unit of the total.
+
+    Raises
+    ------
+    DataError
+        If `returns` are no table of finite numbers or fewer than two days, or `limits` do not fit them.
+    PlanError
+        If the limits exclude each other.
+
+    Examples
+    --------
+    >>> min_cvar([[1.0, 9.0], [3.0, 2.0], [2.0, 6.0], [4.0, 8.0]]).round(4).tolist()
+    [0.7778, 0.2222]
+    """
+    return min_cvar_weights(checked_returns(returns), LEVEL, limits=_named(limits, returns))
 
 
 def max_return(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
@@ -105,9 +290,31 @@ def max_return(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
     The weights of the greatest mean whose CVaR, on the days of the history, is not above that of equal shares.
 
     Where turnover has a cost, it is part of both.
+
+    Parameters
+    ----------
+    returns, limits
+        As of a `Weighting`; two days or more.
+
+    Returns
+    -------
+    ndarray, shape (n_assets,)
+        Weights, in the unit of the total.
+
+    Raises
+    ------
+    DataError
+        If `returns` are no table of finite numbers or fewer than two days, or `limits` do not fit them.
+    PlanError
+        If the limits exclude each other.
+
+    Examples
+    --------
+    >>> max_return([[1.0, 9.0], [3.0, 2.0], [2.0, 6.0], [4.0, 8.0]]).round(4).tolist()
+    [0.5, 0.5]
     """
+    limits = _named(limits, returns)
     returns = checked_returns(returns)
-    limits = limits or Limits()
     shares = equal(returns, limits=limits)
     cost = limits.of(len(shares)).cost(shares)
     most = float(cvar(-returns @ shares, LEVEL)) + cost + _ROUNDING * float(np.abs(returns).max() + cost)
@@ -144,9 +351,27 @@ def nearest_within(weights: ArrayLike, limits: Limits | None) -> Floats:
     """
     limits = _without_cost(limits) or Limits()
     target = np.asarray(weights, dtype=float) * (1.0 if limits.total is None else limits.total)
-    if limits.violation(target) <= _ROUNDING * max(1.0, float(np.abs(target).max())):
+    arrays = limits.of(len(target))
+    if arrays.violation(target) <= _ROUNDING * max(arrays.size, float(np.abs(target).max())):
         return target
     return mean_variance_weights(target, np.eye(len(target)), 1.0, limits=limits)
+
+
+def _named(limits: Limits | None, returns: ArrayLike) -> Limits:
+    """The limits, of which those by name are put in the order of the columns of a DataFrame."""
+    limits = limits or Limits()
+    return limits.aligned(returns.columns) if isinstance(returns, pd.DataFrame) else limits
+
+
+def _of_varying(returns: ArrayLike, weigh: Callable[[Floats], Floats]) -> Floats:
+    """Weights by covariance of the assets that vary, and 0 of the others."""
+    covariance = shrunk_covariance(returns).covariance
+    varies = np.diag(covariance) > 0
+    if not varies.any():
+        raise DataError("no asset varies in these days, so there is no risk to share: take 'equal' or more days")
+    weights = np.zeros(len(covariance))
+    weights[varies] = weigh(covariance[np.ix_(varies, varies)])
+    return weights
 
 
 def _without_cost(limits: Limits | None) -> Limits | None:

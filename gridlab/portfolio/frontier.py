@@ -1,6 +1,6 @@
 """The efficient frontier: the least risk for each mean, by variance or by conditional value at risk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -12,13 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from gridlab.errors import DataError, PlanError
 from gridlab.family import Family
 from gridlab.portfolio.limits import LimitArrays, Limits, Shape, limited, parameters_of
-from gridlab.portfolio.optimisation import PRECISION, MeanVariance, factor
+from gridlab.portfolio.optimisation import REMEDY, MeanVariance, counts, factor
 from gridlab.portfolio.quadratic import Quadratic, corrected, residual
 from gridlab.portfolio.tail import Tail, checked_scenarios
 from gridlab.programme import Programme, Session
 
 Floats = NDArray[np.float64]
 
+_MEASURED = ("mean", "risk")
 _SAME = 1e-12  # of the greatest mean, by which two means are one
 _RANK = 1e-12  # of the greatest eigenvalue of the correlations, below which one is as good as zero
 
@@ -47,7 +48,7 @@ def frontier(
     n_points : int
         Number of points, evenly spaced in the mean; at least 2.
     limits : Limits, optional
-        What the weights keep to; shares from 0 to 1 that sum to 1 when omitted.
+        What the weights keep to; shares from 0 to 1 that sum to 1 when omitted. By name where `returns` is a DataFrame.
     mean : array_like, shape (n_assets,), optional
         Expected returns; those of the sample when omitted. [$/MW]
 
@@ -62,8 +63,8 @@ def frontier(
     Raises
     ------
     DataError
-        If `returns` is not a table of finite numbers, has one day only and the measure is the variance, `n_points` is
-        below 2 or there is no such measure.
+        If `returns` is not a table of finite numbers or calls an asset ``mean`` or ``risk``, has one day only and the
+        measure is the variance, `n_points` is not a whole number of 2 or more, or there is no such measure.
     PlanError
         If the limits exclude each other, which names the one that would have to give way and by how much, or do not
         bound the weights.
@@ -81,20 +82,30 @@ def frontier(
     >>> table["mean"].tolist(), table["risk"].tolist(), table["energy"].tolist()
     ([2.2857, 2.6429, 3.0], [0.5345, 0.9386, 1.633], [0.2857, 0.6429, 1.0])
     """
-    names = list(returns.columns) if isinstance(returns, pd.DataFrame) else None
+    names = _asset_names(returns) if isinstance(returns, pd.DataFrame) else None
     returns, chance = checked_scenarios(returns, level, None)
-    if n_points < 2:
-        raise DataError(f"n_points must be 2 or more, the least risk and the greatest mean, got {n_points}")
+    if not isinstance(n_points, (int, np.integer)) or n_points < 2:
+        raise DataError(
+            f"n_points must be a whole number, 2 or more, the least risk and the greatest mean, got {n_points}"
+        )
     expected = returns.mean(axis=0) if mean is None else np.asarray(mean, dtype=float)
     if expected.shape != (returns.shape[1],) or not np.isfinite(expected).all():
         raise DataError(f"mean must be finite and of shape ({returns.shape[1]},), one for each asset, got {expected}")
-    arrays = (limits or Limits()).of(returns.shape[1])
+    arrays = (limits or Limits()).of(returns.shape[1], names)
     curve = CURVES[measure](returns, level, chance, expected, arrays)
     weights = _points(curve, n_points)
     table = pd.DataFrame(weights, columns=names, index=pd.RangeIndex(n_points, name="point"))
     table.insert(0, "mean", [curve.mean(row) for row in weights])
     table.insert(1, "risk", [curve.risk(row) for row in weights])
     return table
+
+
+def _asset_names(returns: pd.DataFrame) -> list[Hashable]:
+    names = list(returns.columns)
+    taken = next((name for name in names if name in _MEASURED), None)
+    if taken is not None:
+        raise DataError(f"no asset can be called {taken!r}, a column of the answer: rename it")
+    return names
 
 
 class Curve(NamedTuple):
@@ -121,8 +132,17 @@ def _points(curve: Curve, n_points: int) -> Floats:
 def _by_cvar(returns: Floats, level: float, chance: Floats, mean: Floats, limits: LimitArrays) -> Curve:
     """The frontier of the conditional value at risk, by one session of HiGHS."""
     tail = Tail(returns, level, chance, limits, "HIGHS", mean=mean)
-    safest = tail.greatest(tail.cvar(tail.least()))
-    return Curve(tail.net_mean, tail.cvar, safest, tail.greatest_mean(), lambda target, _: tail.least(target))
+    richest = tail.greatest_mean()
+
+    def above(target: float, _: Floats) -> Floats:
+        try:
+            return tail.least(target)
+        except PlanError as error:
+            if "infeasible" not in str(error) or target < tail.net_mean(richest) - _SAME * np.abs(mean * richest).sum():
+                raise
+            return richest  # which alone has so great a mean
+
+    return Curve(tail.net_mean, tail.cvar, tail.safest(), richest, above)
 
 
 def _by_variance(returns: Floats, level: float, chance: Floats, mean: Floats, limits: LimitArrays) -> Curve:
@@ -180,7 +200,7 @@ class _Variance:
         equal, sums = np.vstack([rows.equal, alike]), np.concatenate([rows.sums, alike @ x])
         linear = -self._profit(rows.most.shape[1])
         programme = Quadratic(np.zeros((len(x), len(x))), linear, equal, sums, rows.most, rows.sides)
-        return _certified(programme, [lambda: x])[: len(weights)]
+        return _certified(programme, [lambda: x], self._scaled.widths())[: len(weights)]
 
     def above(self, target: float, before: Floats) -> Floats:
         """The weights of least variance with a mean of `target`, which lies beyond that of the weights before."""
@@ -194,7 +214,8 @@ class _Variance:
         most = np.vstack([rows.most, -self._profit(n_columns)])
         sides = np.append(rows.sides, -target / self._unit / self.size)
         programme = Quadratic(hessian, np.zeros(n_columns), rows.equal, rows.sums, most, sides)
-        x = _certified(programme, [lambda: start, lambda: self._by_solver(target)])
+        starts = [lambda: start, lambda: self._by_solver(target)]
+        x = _certified(programme, starts, self._scaled.widths())
         return self.limits.clipped(self.size * x[: len(before)])
 
     def _by_solver(self, target: float) -> Floats:
@@ -230,16 +251,15 @@ def _programme(shape: Shape) -> Programme:
     return Programme(problem, p, within.variables)
 
 
-def _certified(programme: Quadratic, starts: list[Callable[[], Floats]]) -> Floats:
+def _certified(programme: Quadratic, starts: list[Callable[[], Floats]], widths: Floats) -> Floats:
     """The optimum from the first point that leads to one which its optimality conditions confirm."""
     for start in starts:
         x = corrected(programme, start())
-        left = residual(programme, x)
-        if max(left) <= PRECISION:
+        if counts(programme, x, widths):
             return x
+    left = residual(programme, x)
     raise PlanError(
-        f"a point of the frontier misses its limits by {left.primal:.3g} and its gradient by {left.dual:.3g}: check "
-        "the size of the numbers"
+        f"a point of the frontier misses its limits by {left.primal:.3g} and its gradient by {left.dual:.3g}: {REMEDY}"
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError
-from gridlab.portfolio.covariance import Floats, checked_covariance
+from gridlab.portfolio.covariance import Floats, Split, split_covariance
 
 LINKAGES = ("single", "complete", "average", "weighted", "centroid", "median", "ward")
 """Rules that say how far two clusters are from each other, as in `scipy.cluster.hierarchy.linkage`."""
@@ -54,46 +54,40 @@ def hierarchical_risk_parity_weights(cov: ArrayLike, *, linkage: str = "single")
     """
     if linkage not in LINKAGES:
         raise DataError(f"there is no linkage {linkage!r}: the names are {', '.join(LINKAGES)}")
-    cov = checked_covariance(cov)
-    variance = cov.diagonal()
-    if not variance.all():
-        asset = int(np.flatnonzero(variance == 0)[0])
-        raise DataError(f"asset {asset} has no variance and would take all the weight: leave it out")
-    weights = np.ones(len(cov))
-    clusters = [_leaves(cov, linkage)]
+    assets = split_covariance(cov)
+    weights = np.ones(len(assets.deviation))
+    clusters = [_leaves(assets, linkage)]
     while clusters:
         halves = [(c[: len(c) // 2], c[len(c) // 2 :]) for c in clusters if len(c) > 1]
         for left, right in halves:
-            share = _share_of_left(_cluster_variance(cov, left), _cluster_variance(cov, right))
+            share = _share_of_left(_cluster_variance(assets, left), _cluster_variance(assets, right))
             weights[left] *= share
             weights[right] *= 1 - share
         clusters = [half for pair in halves for half in pair]
     return weights
 
 
-def _leaves(cov: Floats, linkage: str) -> NDArray[np.intp]:
+def _leaves(assets: Split, linkage: str) -> NDArray[np.intp]:
     """Order of the leaves of the tree."""
-    if len(cov) == 1:
+    if len(assets.deviation) == 1:
         return np.arange(1)
     from scipy.cluster.hierarchy import leaves_list, optimal_leaf_ordering
     from scipy.cluster.hierarchy import linkage as linked
     from scipy.spatial.distance import pdist
 
-    deviation = np.sqrt(cov.diagonal())
-    correlation = cov / deviation[:, np.newaxis] / deviation
-    apart = np.sqrt(np.clip(1 - correlation, 0.0, 2.0) / 2)
+    apart = np.sqrt(np.clip(1 - assets.correlation, 0.0, 2.0) / 2)
     np.fill_diagonal(apart, 0.0)
     distance = pdist(apart)
     leaves = leaves_list(optimal_leaf_ordering(linked(distance, linkage), distance))
-    first, last = ((deviation[leaf], apart[leaf].sum()) for leaf in (leaves[0], leaves[-1]))
+    first, last = ((assets.deviation[leaf], apart[leaf].sum()) for leaf in (leaves[0], leaves[-1]))
     return np.asarray(leaves[::-1] if first > last else leaves, dtype=np.intp)
 
 
-def _cluster_variance(cov: Floats, cluster: NDArray[np.intp]) -> float:
+def _cluster_variance(assets: Split, cluster: NDArray[np.intp]) -> float:
     """Variance of the cluster's portfolio whose weights are inverse to the variances."""
-    inverse = 1 / cov.diagonal()[cluster]
-    weights = inverse / inverse.sum()
-    return max(float(weights @ cov[np.ix_(cluster, cluster)] @ weights), 0.0)
+    inverse = 1 / assets.deviation[cluster]
+    exposure = inverse / (inverse**2).sum()
+    return max(float(exposure @ assets.correlation[np.ix_(cluster, cluster)] @ exposure), 0.0)
 
 
 def _share_of_left(left: float, right: float) -> float:

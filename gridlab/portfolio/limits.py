@@ -1,16 +1,19 @@
 """Limits of a portfolio: bounds of each weight, their total, the site's caps that couple them, and turnover."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError, PlanError
 
 Floats = NDArray[np.float64]
+ByAsset: TypeAlias = ArrayLike | Mapping[Any, float] | pd.Series
 
+_BY_ASSET = ("lower", "upper", "held", "turnover_cost")  # fields that may be given by the assets' names
 _ROUNDING = 1e-9  # of the largest number at hand, by which limits may miss each other
 
 
@@ -23,11 +26,13 @@ class Limits:
         l \le w \le u, \qquad \textstyle\sum_i w_i = \text{total}, \qquad C w \le \text{cap}, \qquad
         \textstyle\sum_i |w_i - h_i| \le \text{most\_turnover}.
 
-    Weights are shares of a total of 1, or MW where `total` and the bounds are.
+    Weights are shares of a total of 1, or MW where `total` and the bounds are. Bounds, weights held and costs may also
+    be a mapping or a Series by the assets' names, each of them once, where the assets have names: the columns of a
+    DataFrame.
 
     Parameters
     ----------
-    lower, upper : float or array_like, shape (n_assets,)
+    lower, upper : float, array_like, shape (n_assets,), or mapping
         Bounds of each weight; infinite where there is none.
     total : float or None
         What the weights sum to; None where they may sum to anything.
@@ -37,9 +42,9 @@ class Limits:
         How much of each there is.
     names : sequence of str
         What the rows of `coupling` are called in messages, ``row 0`` and so on by default.
-    held : array_like, shape (n_assets,), optional
+    held : array_like, shape (n_assets,), or mapping, optional
         Weights held now, from which turnover counts.
-    turnover_cost : float or array_like, shape (n_assets,)
+    turnover_cost : float, array_like, shape (n_assets,), or mapping
         Cost of a unit of weight bought or sold. [unit of the returns]
     most_turnover : float, optional
         Greatest sum of weights bought and sold.
@@ -57,21 +62,25 @@ class Limits:
     >>> Limits(lower=0.5).of(3)
     Traceback (most recent call last):
     gridlab.errors.DataError: the lower bounds sum to 1.5, above total = 1: lower them or raise total
+    >>> Limits(upper={"regulation": 0.4, "energy": 1.0}).of(2, ["energy", "regulation"]).upper.tolist()
+    [1.0, 0.4]
     """
 
-    lower: ArrayLike = 0.0
-    upper: ArrayLike = 1.0
+    lower: ByAsset = 0.0
+    upper: ByAsset = 1.0
     total: float | None = 1.0
     coupling: ArrayLike | None = None
     cap: ArrayLike | None = None
     names: Sequence[str] = ()
-    held: ArrayLike | None = None
-    turnover_cost: ArrayLike = 0.0
+    held: ByAsset | None = None
+    turnover_cost: ByAsset = 0.0
     most_turnover: float | None = None
 
     def __post_init__(self) -> None:
-        _check_bounds(np.asarray(self.lower, dtype=float), np.asarray(self.upper, dtype=float))
-        cost = np.asarray(self.turnover_cost, dtype=float)
+        lower, upper, cost = (_numbers(value) for value in (self.lower, self.upper, self.turnover_cost))
+        _check_numbers(lower, upper)
+        if not (_has_names(self.lower) or _has_names(self.upper)):
+            _check_order(lower, upper, ())
         if not ((cost >= 0) & (cost < np.inf)).all():
             raise DataError(f"turnover_cost must be finite and not negative, got {_told(cost)}")
         if self.total is not None and not np.isfinite(self.total):
@@ -82,7 +91,7 @@ class Limits:
             missing = "coupling" if self.coupling is None else "cap"
             raise DataError(f"{missing} is missing: coupling and cap are given together or not at all")
 
-    def of(self, n_assets: int) -> "LimitArrays":
+    def of(self, n_assets: int, names: Iterable[Hashable] | None = None) -> "LimitArrays":
         """
         The limits of a number of assets, as arrays.
 
@@ -90,6 +99,8 @@ class Limits:
         ----------
         n_assets : int
             How many weights there are.
+        names : iterable, optional
+            What the assets are called, in the order of the weights; limits by name need it, and messages use it.
 
         Returns
         -------
@@ -98,23 +109,55 @@ class Limits:
         Raises
         ------
         DataError
-            If an array has another number of assets, the bounds alone exclude the total, or turnover has a cost or a
-            limit and nothing is `held`.
+            If an array has another number of assets, limits by name have other names than the assets or these have no
+            names, the bounds alone exclude the total, or turnover has a cost or a limit and nothing is `held`.
         """
+        assets = None if names is None else tuple(names)
+        if assets is not None and len(assets) != n_assets:
+            raise DataError(f"names must be {n_assets}, one for each asset, got {len(assets)}: {assets}")
         lower, upper, cost = (
-            _per_asset(getattr(self, name), name, n_assets) for name in ("lower", "upper", "turnover_cost")
+            _per_asset(getattr(self, name), name, n_assets, assets) for name in ("lower", "upper", "turnover_cost")
         )
-        held = None if self.held is None else _per_asset(self.held, "held", n_assets)
+        _check_order(lower, upper, assets or ())
+        held = None if self.held is None else _per_asset(self.held, "held", n_assets, assets)
         if held is not None and not np.isfinite(held).all():
             raise DataError(f"held must be finite, got {_told(held)}")
         if held is None and (cost.any() or self.most_turnover is not None):
             raise DataError("turnover has a cost or a limit and held is missing: give the weights held now")
         coupling, cap = self._coupling(n_assets)
-        names = tuple(self.names) or tuple(f"row {row}" for row in range(len(cap)))
-        if len(names) != len(cap):
-            raise DataError(f"names must be {len(cap)}, one for each row of coupling, got {len(names)}: {names}")
+        rows = tuple(self.names) or tuple(f"row {row}" for row in range(len(cap)))
+        if len(rows) != len(cap):
+            raise DataError(f"names must be {len(cap)}, one for each row of coupling, got {len(rows)}: {rows}")
         _check_total(lower, upper, self.total)
-        return LimitArrays(lower, upper, self.total, coupling, cap, names, held, cost, self.most_turnover)
+        return LimitArrays(
+            lower, upper, self.total, coupling, cap, rows, held, cost, self.most_turnover, assets=assets or ()
+        )
+
+    def aligned(self, names: Iterable[Hashable]) -> "Limits":
+        """
+        The same limits with what is given by name as arrays in the order of the assets.
+
+        Parameters
+        ----------
+        names : iterable
+            What the assets are called, in the order of the weights.
+
+        Returns
+        -------
+        Limits
+
+        Raises
+        ------
+        DataError
+            If limits by name have other names than the assets.
+        """
+        assets = tuple(names)
+        arrays: dict[str, Any] = {
+            name: _per_asset(getattr(self, name), name, len(assets), assets)
+            for name in _BY_ASSET
+            if _has_names(getattr(self, name))
+        }
+        return replace(self, **arrays)
 
     def _coupling(self, n_assets: int) -> tuple[Floats, Floats]:
         if self.coupling is None or self.cap is None:
@@ -175,6 +218,10 @@ class LimitArrays:
     ----------
     lower, upper, total, coupling, cap, names, held, turnover_cost, most_turnover
         As in `Limits`, each one as an array.
+    assets : tuple
+        What the assets are called, if they are.
+    unit : float
+        What a weight of 1 is in the unit that messages are in.
     """
 
     lower: Floats
@@ -186,6 +233,8 @@ class LimitArrays:
     held: Floats | None
     turnover_cost: Floats
     most_turnover: float | None
+    assets: tuple[Hashable, ...] = ()
+    unit: float = 1.0
 
     @property
     def shape(self) -> Shape:
@@ -202,6 +251,26 @@ class LimitArrays:
         numbers = np.concatenate([self.lower, self.upper, self.cap, np.zeros(1) if self.held is None else self.held])
         return float(np.abs(numbers[np.isfinite(numbers)]).max(initial=0.0)) or 1.0
 
+    @property
+    def reach(self) -> float:
+        """The greatest weight that the bounds and the total allow, of those that they bound; `size` at least."""
+        numbers = np.abs(np.concatenate(self._ends()))
+        return max(self.size, float(numbers[np.isfinite(numbers)].max(initial=0.0)))
+
+    def widths(self) -> Floats:
+        """How far each weight, then each move where these count, can be from another within the limits."""
+        lower, upper = self._ends()
+        return np.tile(np.maximum(upper - lower, 0.0), 2 if self.shape.has_moves else 1)
+
+    def _ends(self) -> tuple[Floats, Floats]:
+        """The bounds, as near to each other as the total and the others' bounds make them."""
+        if self.total is None:
+            return self.lower, self.upper
+        return (
+            np.maximum(self.lower, self.total - _sums_of_others(self.upper)),
+            np.minimum(self.upper, self.total - _sums_of_others(self.lower)),
+        )
+
     def scaled(self, size: float) -> "LimitArrays":
         """The limits of weights divided by `size`."""
         return LimitArrays(
@@ -214,6 +283,8 @@ class LimitArrays:
             None if self.held is None else self.held / size,
             self.turnover_cost,
             None if self.most_turnover is None else self.most_turnover / size,
+            self.assets,
+            self.unit * size,
         )
 
     def cost(self, weights: Floats) -> float:
@@ -286,11 +357,11 @@ class LimitArrays:
             With the limits that would have to be other than they are: caps if these are enough, then turnover, then
             bounds, then the total.
         """
-        groups = self._groups()
-        if self._relaxed(()) is not None:
+        groups, scaled = self._groups(), self.scaled(self.size)
+        if scaled._relaxed(()) is not None:
             return
         for kinds in [*groups, tuple(kind for group in groups for kind in group)]:
-            given_way = self._relaxed(kinds)
+            given_way = scaled._relaxed(kinds)
             if given_way:
                 raise PlanError(f"the limits exclude each other: {', '.join(given_way)}")
         raise PlanError("the limits exclude each other: loosen one of them")  # pragma: no cover, as bounds can all move
@@ -320,18 +391,25 @@ class LimitArrays:
             return None
         changes = found.x[n_columns : n_columns + len(loose)]
         told = [
-            _would_be(*labels[row][1:], change) for row, change in zip(loose, changes, strict=True) if change > 1e-9
+            self._would_be(*labels[row][1:], change)
+            for row, change in zip(loose, changes, strict=True)
+            if change > _ROUNDING
         ]
         if n_ends:
             less, more = found.x[-2:]
-            told += [_would_be("total", self.total or 0.0, more - less)] if abs(more - less) > _ROUNDING else []
+            told += [self._would_be("total", self.total or 0.0, more - less)] if abs(more - less) > _ROUNDING else []
         return told
+
+    def _would_be(self, name: str, value: float, change: float) -> str:
+        if name.startswith("lower"):
+            value, change = -value, -change
+        return f"{name} would have to be {self.unit * (value + change):.6g} instead of {self.unit * value:.6g}"
 
     def _labels(self) -> Iterator[tuple[str, str, float]]:
         """Kind, name and value of each of the rows; a lower bound's sign is turned, as its row is."""
         for name, signs in (("upper", 1.0), ("lower", -1.0)):
             for asset, bound in enumerate(getattr(self, name)):
-                yield name, f"{name} bound of asset {asset}", bound if signs > 0 else -bound
+                yield name, f"{name} bound of {_asset(self.assets, asset)}", bound if signs > 0 else -bound
         for name, cap in zip(self.names, self.cap, strict=True):
             yield "cap", f"{name!r}", cap
         for _ in range(2 * self.shape.n_assets * self.shape.has_moves):
@@ -404,40 +482,76 @@ def limited(shape: Shape, p: Mapping[str, Any], scale: Any = 1.0) -> Limited:
     return Limited(weights, moves, p["turnover_cost"] @ moves, constraints)
 
 
-def _check_bounds(lower: Floats, upper: Floats) -> None:
+def _sums_of_others(bounds: Floats) -> Floats:
+    """For each asset the sum of the others' bounds."""
+    return np.array([np.delete(bounds, asset).sum() for asset in range(len(bounds))])
+
+
+def _has_names(value: Any) -> bool:
+    return isinstance(value, (Mapping, pd.Series))
+
+
+def _numbers(value: Any) -> Floats:
+    """The numbers of a limit, in the order given."""
+    return np.asarray(list(value.values()) if isinstance(value, Mapping) else value, dtype=float)
+
+
+def _asset(assets: Sequence[Hashable], asset: int) -> str:
+    return repr(assets[asset]) if assets else f"asset {asset}"
+
+
+def _check_numbers(lower: Floats, upper: Floats) -> None:
     if np.isnan(lower).any() or np.isnan(upper).any() or (lower == np.inf).any() or (upper == -np.inf).any():
         raise DataError(f"lower and upper must be numbers, infinite where there is none, got {_told(lower, upper)}")
+
+
+def _check_order(lower: Floats, upper: Floats, assets: Sequence[Hashable]) -> None:
     if lower.ndim and upper.ndim and lower.shape != upper.shape:
         raise DataError(f"lower and upper must be of one length, got {lower.shape} and {upper.shape}")
     lower, upper = np.broadcast_arrays(np.atleast_1d(lower), np.atleast_1d(upper))
     if (lower > upper).any():
         asset = int(np.argmax(lower > upper))
         raise DataError(
-            f"lower = {lower[asset]:g} lies above upper = {upper[asset]:g} for asset {asset}: swap or widen them"
+            f"lower = {lower[asset]:g} lies above upper = {upper[asset]:g} for {_asset(assets, asset)}: "
+            "swap or widen them"
         )
 
 
 def _check_total(lower: Floats, upper: Floats, total: float | None) -> None:
     if total is None:
         return
-    slack = _ROUNDING * max(1.0, abs(total))
-    if lower.sum() > total + slack:
+    if lower.sum() > total + _ROUNDING * max(abs(total), np.abs(lower).sum()):
         raise DataError(f"the lower bounds sum to {lower.sum():g}, above total = {total:g}: lower them or raise total")
-    if upper.sum() < total - slack:
+    if upper.sum() < total - _ROUNDING * max(abs(total), np.abs(upper).sum()):
         raise DataError(f"the upper bounds sum to {upper.sum():g}, below total = {total:g}: raise them or lower total")
 
 
-def _per_asset(value: ArrayLike, name: str, n_assets: int) -> Floats:
-    array = np.asarray(value, dtype=float)
+def _per_asset(value: Any, name: str, n_assets: int, assets: tuple[Hashable, ...] | None) -> Floats:
+    array = _by_name(value, name, assets) if _has_names(value) else np.asarray(value, dtype=float)
     if array.shape not in ((), (n_assets,)):
         raise DataError(f"{name} must be a number or of shape ({n_assets},), one for each asset, got {array.shape}")
     return np.array(np.broadcast_to(array, n_assets))
 
 
-def _would_be(name: str, value: float, change: float) -> str:
-    if name.startswith("lower"):
-        value, change = -value, -change
-    return f"{name} would have to be {value + change:.6g} instead of {value:.6g}"
+def _by_name(value: Mapping[Any, float] | pd.Series, name: str, assets: tuple[Hashable, ...] | None) -> Floats:
+    """What is given by name, in the order of the assets."""
+    if assets is None:
+        raise DataError(
+            f"{name} is given by name and the assets have none here: give an array in their order, or returns as a "
+            "DataFrame where these are asked for"
+        )
+    given = list(value.keys())
+    for listed, called in ((given, name), (list(assets), "assets")):
+        twice = next((key for place, key in enumerate(listed) if key in listed[:place]), None)
+        if twice is not None:
+            raise DataError(f"{called} name {twice!r} twice: give each asset a name of its own")
+    missing = [asset for asset in assets if asset not in given]
+    unknown = [key for key in given if key not in assets]
+    if missing or unknown:
+        said = [f"lacks {missing}"] * bool(missing) + [f"names {unknown}, which is no asset"] * bool(unknown)
+        raise DataError(f"{name} {' and '.join(said)}: give one number for each of {list(assets)}")
+    place = dict(zip(given, _numbers(value), strict=True))
+    return np.array([place[asset] for asset in assets])
 
 
 def _told(*arrays: Floats) -> str:

@@ -6,6 +6,7 @@ the optimum by active sets and counts only if its own optimality conditions say 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from gridlab.errors import DataError, PlanError
 from gridlab.portfolio.covariance import checked_covariance
 from gridlab.portfolio.limits import LimitArrays, Limits, Shape, limited, parameters_of
-from gridlab.portfolio.quadratic import Quadratic, corrected, residual
+from gridlab.portfolio.quadratic import Quadratic, corrected, gap, residual
 from gridlab.programme import Programme, Session
 
 Floats = NDArray[np.float64]
@@ -24,8 +25,16 @@ SOLVERS = ("CLARABEL", "SCS")
 """Who may be asked first; the other one is asked where the answer of the first does not count."""
 
 PRECISION = 1e-9
-"""Greatest residual of an answer that counts: of its limits, and of its gradient relative to the greatest term."""
+"""
+Greatest residual of an answer that counts: of its limits, and of its gradient relative to the greatest term, or else of
+its gap, to ten times this, relative to the objective's terms before they cancel.
+"""
 
+REMEDY = "leave out assets that the others make up, or give costs and limits the order of the other numbers"
+"""What helps where no answer counts."""
+
+_GAP = 10 * PRECISION  # of an objective's terms before they cancel, by which an answer may be above the least
+_DEAR = 1e4  # of the greatest volatility, a cost at which next to nothing is moved
 _NO_SPREAD = 1e-12  # of the greatest volatility, as good as none
 _OPTIONS: dict[str, dict[str, Any]] = {"CLARABEL": {}, "SCS": {"eps_abs": 1e-8, "eps_rel": 1e-8}}
 
@@ -192,8 +201,24 @@ def max_diversification_weights(cov: ArrayLike, *, limits: Limits | None = None,
     volatility = np.sqrt(cov.diagonal())
     if not volatility.any():
         raise DataError("cov is all zero: no weights are diversified more than others")
-    weights = _Diversification(volatility, cov, arrays.scaled(arrays.size)).solve(solver)
+    weights = _most_diverse(volatility, cov, arrays.scaled(arrays.size), solver)
     return arrays.clipped(arrays.size * weights)
+
+
+def _most_diverse(volatility: Floats, cov: Floats, limits: LimitArrays, solver: str) -> Floats:
+    """
+    The weights of maximum diversification.
+
+    Costs far above the volatilities are sought as smaller ones first, at which no other weights do better than they
+    would at the full cost: where the answer leaves these assets as they are held, it is the answer to the full cost.
+    """
+    dear = limits.turnover_cost > _DEAR * volatility.max()
+    if limits.held is not None and dear.any():
+        cheaper = replace(limits, turnover_cost=np.minimum(limits.turnover_cost, _DEAR * volatility.max()))
+        weights = _Diversification(volatility, cov, cheaper).solve(solver)
+        if np.abs(weights - limits.held)[dear].max() <= PRECISION:
+            return np.where(dear, limits.held, weights)
+    return _Diversification(volatility, cov, limits).solve(solver)
 
 
 class MeanVariance:
@@ -223,7 +248,7 @@ class MeanVariance:
         if limits.shape.has_moves:
             data["turnover_cost"] = self.cost / size
         programme, exact = _programme(limits.shape), self.quadratic()
-        return _solved(programme, data, exact, limits, solver)[: len(self.mean)]
+        return _solved(programme, data, exact, limits, solver, widths=limits.widths())[: len(self.mean)]
 
     def quadratic(self) -> Quadratic:
         """The same programme as arrays."""
@@ -249,7 +274,9 @@ class _Diversification:
         if limits.shape.has_moves:
             data["turnover_cost"] = self.cost
         try:
-            x = _solved(_diversification_programme(limits.shape), data, self.quadratic(), limits, solver)
+            programme, exact, columns = _diversification_programme(limits.shape), self.quadratic(), self._columns()
+            unknown = np.full(len(columns), np.inf)  # how large the homogeneous weights can be
+            x = _solved(programme, data, exact, limits, solver, widths=unknown, columns=columns)
         except PlanError as error:
             if "infeasible" not in str(error):
                 raise
@@ -259,21 +286,32 @@ class _Diversification:
         return np.asarray(x[: len(self.volatility)] / x[-1])
 
     def quadratic(self) -> Quadratic:
-        """The homogeneous programme as arrays; the last column is the scale."""
-        rows = self.limits.rows()
+        """
+        The homogeneous programme as arrays, its moves times `_columns`; the last column is the scale.
+
+        That moves are not negative follows from the other rows, but to their rounding, which a cost may magnify.
+        """
+        rows, columns = self.limits.rows(), self._columns()
         finite = np.isfinite(rows.sides)
         spread = np.concatenate([-self.volatility, self.cost])[: rows.most.shape[1]]
         most = np.vstack(
             [
                 np.column_stack([rows.most[finite], -rows.sides[finite]]),
                 np.append(spread, 0.0),
-                np.append(np.zeros(len(spread)), -1.0),
+                -np.eye(len(spread) + 1)[len(self.volatility) :],
             ]
         )
-        sides = np.concatenate([np.zeros(finite.sum()), [-1.0, 0.0]])
+        sides = np.concatenate([np.zeros(finite.sum()), [-1.0], np.zeros(len(spread) + 1 - len(self.volatility))])
         equal = np.column_stack([rows.equal, -rows.sums])
         n_columns = rows.most.shape[1] + 1
-        return Quadratic(_padded(self.cov, n_columns), np.zeros(n_columns), equal, np.zeros(len(equal)), most, sides)
+        hessian, none = _padded(self.cov, n_columns), np.zeros(n_columns)
+        return Quadratic(hessian, none, equal, np.zeros(len(equal)), most / columns, sides)
+
+    def _columns(self) -> Floats:
+        """What each column is multiplied by: moves by their cost where this is above the volatilities, which are 1."""
+        n_assets = len(self.volatility)
+        moves = np.maximum(self.cost, 1.0) if self.limits.shape.has_moves else np.empty(0)
+        return np.concatenate([np.ones(n_assets), moves, [1.0]])
 
 
 @lru_cache(maxsize=64)
@@ -307,9 +345,16 @@ def _diversification_programme(shape: Shape) -> Programme:
 
 
 def _solved(
-    programme: Programme, data: Mapping[str, Any], exact: Quadratic, limits: LimitArrays, solver: str
+    programme: Programme,
+    data: Mapping[str, Any],
+    exact: Quadratic,
+    limits: LimitArrays,
+    solver: str,
+    *,
+    widths: Floats,
+    columns: Floats | float = 1.0,
 ) -> Floats:
-    """The first answer that, corrected, fulfils its optimality conditions."""
+    """The first answer that, corrected, fulfils its optimality conditions; `columns` are what `exact` counts in."""
     order = ordered(solver)
     said = []
     for name in order:
@@ -321,12 +366,19 @@ def _solved(
                 raise
             said.append(f"{error}")
             continue
-        x = corrected(exact, np.concatenate([np.atleast_1d(value) for value in values.values()]))
-        left = residual(exact, x)
-        if max(left) <= PRECISION:
+        start = np.concatenate([np.atleast_1d(value) for value in values.values()])
+        x = corrected(exact, start * columns)
+        if counts(exact, x, widths):
             return x
+        left = residual(exact, x)
         said.append(f"the answer of {name} misses a limit by {left.primal:.3g} and its gradient by {left.dual:.3g}")
-    raise PlanError(f"no solver found the optimum ({'; '.join(said)}): check the size of the numbers")
+    raise PlanError(f"no solver found the optimum ({'; '.join(said)}): {REMEDY}")
+
+
+def counts(exact: Quadratic, x: Floats, widths: Floats) -> bool:
+    """Whether an answer is the optimum by its gradient or, where rounding hides this, by the gap that prices prove."""
+    left = residual(exact, x)
+    return left.primal <= PRECISION and (left.dual <= PRECISION or gap(exact, x, widths) <= _GAP)
 
 
 def ordered(solver: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gridlab.errors import DataError
-from gridlab.portfolio.covariance import Floats, checked_covariance
+from gridlab.portfolio.covariance import Floats, aligned, checked_covariance, split_covariance
 
 _MOST_STEPS = 200
 _CONVERGED = 1e-14
@@ -27,7 +27,8 @@ def risk_parity_weights(cov: ArrayLike, *, budget: ArrayLike | None = None) -> F
     cov : array_like, shape (n_assets, n_assets)
         Covariance of the returns. [($/MW)^2]
     budget : array_like, shape (n_assets,), optional
-        Share of the variance that each asset may bring, positive, scaled here to sum to 1. Equal when omitted. [-]
+        Share of the variance that each asset may bring, positive, scaled here to sum to 1. Equal when omitted. A
+        Series beside a DataFrame `cov` is read by its labels. [-]
 
     Returns
     -------
@@ -53,10 +54,8 @@ def risk_parity_weights(cov: ArrayLike, *, budget: ArrayLike | None = None) -> F
     >>> risk_parity_weights([[0.04, 0.01], [0.01, 0.04]], budget=[3, 1]).round(4).tolist()
     [0.6667, 0.3333]
     """
-    cov = checked_covariance(cov)
-    deviation = _deviations(cov)
-    share = _checked_budget(budget, len(cov))
-    correlation = cov / deviation[:, np.newaxis] / deviation
+    correlation, deviation = split_covariance(cov)
+    share = _checked_budget(None if budget is None else aligned(budget, cov, "budget"), len(deviation))
     weights = _least(correlation, share) / deviation
     return np.asarray(weights / weights.sum())
 
@@ -68,7 +67,7 @@ def risk_shares(weights: ArrayLike, cov: ArrayLike) -> Floats:
     Parameters
     ----------
     weights : array_like, shape (n_assets,)
-        Weights, of any sign. [-]
+        Weights, of any sign; a Series beside a DataFrame `cov` is read by its labels. [-]
     cov : array_like, shape (n_assets, n_assets)
         Covariance of the returns. [($/MW)^2]
 
@@ -80,15 +79,15 @@ def risk_shares(weights: ArrayLike, cov: ArrayLike) -> Floats:
     Raises
     ------
     DataError
-        If `cov` is not a covariance, `weights` are of another length or not finite, or the portfolio has no variance.
+        If `cov` is not a covariance, `weights` are of another length, name other assets or are not finite, or the
+        portfolio has no variance.
 
     Examples
     --------
     >>> risk_shares([0.5, 0.5], [[1, 0], [0, 3]]).tolist()
     [0.25, 0.75]
     """
-    cov = checked_covariance(cov)
-    weights = np.asarray(weights, dtype=float)
+    weights, cov = aligned(weights, cov, "weights"), checked_covariance(cov)
     if weights.shape != (len(cov),) or not np.isfinite(weights).all():
         raise DataError(f"weights must be finite, one for each of {len(cov)} assets, got {weights.tolist()}")
     contribution = weights * (cov @ weights)
@@ -97,18 +96,9 @@ def risk_shares(weights: ArrayLike, cov: ArrayLike) -> Floats:
     return np.asarray(contribution / contribution.sum())
 
 
-def _deviations(cov: Floats) -> Floats:
-    variance = cov.diagonal()
-    if not variance.all():
-        asset = int(np.flatnonzero(variance == 0)[0])
-        raise DataError(f"asset {asset} has no variance, so no weight gives it a share of the risk: leave it out")
-    return np.asarray(np.sqrt(variance))
-
-
-def _checked_budget(budget: ArrayLike | None, n_assets: int) -> Floats:
+def _checked_budget(budget: Floats | None, n_assets: int) -> Floats:
     if budget is None:
         return np.full(n_assets, 1 / n_assets)
-    budget = np.asarray(budget, dtype=float)
     if budget.shape != (n_assets,):
         raise DataError(f"budget must have shape ({n_assets},), one share for each asset, got {budget.shape}")
     if not ((budget > 0) & (budget < np.inf)).all():

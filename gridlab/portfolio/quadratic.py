@@ -36,6 +36,17 @@ class _Way(NamedTuple):
     leave: float
 
 
+_PULLS = (
+    1e-6,
+    1e-8,
+    1e-10,
+    1e-11,
+    1e-12,
+    1e-14,
+)  # of the curvature, by which a point is held where it is, the next one weaker
+_HOLDS = 6  # points held with each pull
+
+
 _WAYS = (_Way(False, 1e-6), _Way(True, 1e-6), _Way(True, 1e-4))  # tried one after the other
 
 
@@ -109,6 +120,38 @@ def residual(quadratic: Quadratic, x: Floats) -> Residual:
     return Residual(float(primal), float(np.linalg.norm(left)))
 
 
+def gap(quadratic: Quadratic, x: Floats, widths: Floats) -> float:
+    r"""
+    The most by which an answer can be above the least, as a share of the objective's terms before they cancel.
+
+    .. math::
+        f(x) - f(x^*) \le z' (s - M x) + \textstyle\sum_i |r_i| \, d_i, \qquad r = H x + c + E'y + M'z, \; z \ge 0,
+
+    as :math:`f` is convex, where :math:`d_i` is how far apart two feasible points can be. Where assets hedge each other
+    almost wholly, the gradient is what is left of much larger terms, and this says more than its size.
+
+    Parameters
+    ----------
+    quadratic : Quadratic
+        The programme.
+    x : ndarray, shape (n,)
+        The answer, which keeps to the rows.
+    widths : ndarray, shape (n,)
+        How far from each other feasible points can be; infinite where it is not known, and then so is the gap.
+
+    Returns
+    -------
+    float
+    """
+    slack = quadratic.sides - quadratic.most @ x
+    binding = np.flatnonzero(slack <= _ACTIVE)
+    left, price = _left(quadratic, x, binding)
+    unit = _gradient_size(quadratic, x)
+    lost = price @ np.maximum(slack[binding], 0.0) + np.abs(left) @ np.where(left == 0.0, 0.0, widths)
+    terms = np.abs(x) @ np.abs(quadratic.hessian) @ np.abs(x) / 2 + np.abs(quadratic.linear) @ np.abs(x)
+    return float(unit * lost / terms) if terms > 0 else 0.0
+
+
 def corrected(quadratic: Quadratic, x: Floats) -> Floats:
     """
     The optimum, from a point near it or at least feasible, by active sets.
@@ -138,8 +181,30 @@ def corrected(quadratic: Quadratic, x: Floats) -> Floats:
         answer = _by_active_sets(quadratic, x, way)
         answers.append((max(residual(quadratic, answer)), answer))
         if answers[-1][0] <= _ENOUGH:
-            break
-    return min(answers, key=lambda found: found[0])[1]
+            return answer
+    return _pulled(quadratic, *min(answers, key=lambda found: found[0]))
+
+
+def _pulled(quadratic: Quadratic, left: float, x: Floats) -> Floats:
+    """
+    The optimum where some directions have next to no curvature, by points that are held to the one before.
+
+    Each is the optimum of the programme with a pull to the one before it, which gives every direction a curvature. The
+    points approach an optimum of the programme itself (Rockafellar, SIAM J. Control Optim. 14(5), 1976,
+    doi:10.1137/0314056), the faster the weaker the pull.
+    """
+    curved = np.diag(quadratic.hessian)
+    greatest = curved.max(initial=0.0)
+    metric = np.where(curved > _FLAT * greatest, curved, greatest or 1.0)
+    best, point = (left, x), x
+    for pull in _PULLS:
+        held = quadratic._replace(hessian=quadratic.hessian + pull * np.diag(metric))
+        for _ in range(_HOLDS):
+            point = _by_active_sets(held._replace(linear=quadratic.linear - pull * metric * point), point, _WAYS[0])
+            best = min(best, (max(residual(quadratic, point)), point), key=lambda found: found[0])
+            if best[0] <= _ENOUGH:
+                return best[1]
+    return best[1]
 
 
 def mended(quadratic: System, x: Floats) -> Floats:
@@ -212,11 +277,8 @@ def _left(quadratic: Quadratic, x: Floats, binding: Ints) -> tuple[Floats, Float
     """What binding rows leave of the gradient, relative to its greatest term, and their prices."""
     from scipy.optimize import nnls
 
-    curved = quadratic.hessian @ x
-    gradient = curved + quadratic.linear
-    terms = np.abs(quadratic.hessian) @ np.abs(x)
-    least = max(_HEDGED * terms.max(initial=0.0), _SAFE * np.abs(quadratic.hessian).max(initial=0.0))
-    size = max(np.abs(curved).max(initial=0.0), np.abs(quadratic.linear).max(initial=0.0), least)
+    gradient = quadratic.hessian @ x + quadratic.linear
+    size = _gradient_size(quadratic, x)
     if size == 0.0 or len(binding) + len(quadratic.equal) == 0:
         return gradient / (size or 1.0), np.zeros(len(binding))
     rows = np.vstack([quadratic.equal, -quadratic.equal, quadratic.most[binding]]).T
@@ -225,6 +287,14 @@ def _left(quadratic: Quadratic, x: Floats, binding: Ints) -> tuple[Floats, Float
     except RuntimeError:  # it did not end: no price is known, and the residual says so
         price = np.zeros(rows.shape[1])
     return gradient / size + rows @ price, price[2 * len(quadratic.equal) :]
+
+
+def _gradient_size(quadratic: Quadratic, x: Floats) -> float:
+    """What a gradient is relative to: its greatest term, or a share of it before it cancels."""
+    terms = np.abs(quadratic.hessian) @ np.abs(x)
+    least = max(_HEDGED * terms.max(initial=0.0), _SAFE * np.abs(quadratic.hessian).max(initial=0.0))
+    curved = np.abs(quadratic.hessian @ x).max(initial=0.0)
+    return float(max(curved, np.abs(quadratic.linear).max(initial=0.0), least))
 
 
 def _step(quadratic: Quadratic, x: Floats, binding: Ints, priced: Flags, way: _Way) -> Floats:

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from gridlab.errors import DataError, PlanError
+from gridlab.portfolio.bands import checked_generator
 from gridlab.portfolio.covariance import Floats
-from gridlab.portfolio.family import WEIGHTINGS, Weighting, nearest_within
-from gridlab.portfolio.limits import Limits
-from gridlab.risk.confidence import bootstrap_interval
+from gridlab.portfolio.family import WEIGHTINGS, Weighting
+from gridlab.portfolio.limits import ByAsset, Limits
+from gridlab.risk.confidence import block_length
 from gridlab.risk.drawdown import max_drawdown
 from gridlab.risk.historical import cvar
 from gridlab.risk.performance import sharpe_ratio
@@ -21,7 +21,8 @@ BENCHMARK = "equal"
 """Row of `compare_allocations` that the others are compared to: 1/N."""
 
 _DAYS = 365.0  # in a year of a power market
-_MOST_MISSED = 1e-6  # of a limit, relative to the total
+_MOST_MISSED = 1e-6  # of the size of the limits, or of the weights where these are larger
+_ROUNDING = 1e-9  # of the greatest profit of two rules, by which those of the same weights may differ
 
 
 class Rebalanced(NamedTuple):
@@ -51,7 +52,7 @@ def rebalance(
     window: int,
     every: int,
     limits: Limits | None = None,
-    cost: ArrayLike | None = None,
+    cost: ByAsset | None = None,
 ) -> Rebalanced:
     """
     Decide the weights again and again on the days before, and hold them.
@@ -64,16 +65,18 @@ def rebalance(
     Parameters
     ----------
     returns : DataFrame
-        Index `date`, in order; a column for each asset. [$/MW]
+        Index `date`, in order; a row a day and a column for each asset. A day that is missing is not filled in:
+        `window` and `every` count rows. [$/MW]
     weighting : str or callable
         A name of `WEIGHTINGS`, or a function of the same signature.
     window : int
-        Days before a decision that it is made on. [days]
+        Rows before a decision that it is made on. [days]
     every : int
-        Days from one decision to the next. [days]
+        Rows from one decision to the next. [days]
     limits : Limits, optional
-        What the weights keep to; `held` is what is held before the first decision, if anything.
-    cost : float or array_like, shape (n_assets,), optional
+        What the weights keep to; `held` is what is held before the first decision, if anything. Limits by name are
+        those of the columns.
+    cost : float, array_like, shape (n_assets,), mapping or Series by name, optional
         Cost of a unit of weight bought or sold, paid once; `limits.turnover_cost` when omitted. [$/MW]
 
     Returns
@@ -86,8 +89,8 @@ def rebalance(
     ------
     DataError
         If the days are not in order, a return is not finite, there are no more days than `window`, `window` or
-        `every` is below 1, or the weighting refuses a window or gives weights that break the limits; the message names
-        the day.
+        `every` is below 1, or the weighting refuses a window or gives weights that miss a limit by more than 1e-6 of
+        the size of the limits; the message names the day.
     PlanError
         If the limits exclude each other.
 
@@ -101,7 +104,8 @@ def rebalance(
     """
     values = _checked_days(returns, window, every)
     limits = limits or Limits()
-    paid = _checked_cost(limits.turnover_cost if cost is None else cost, values.shape[1])
+    limits = (limits if cost is None else replace(limits, turnover_cost=cost)).aligned(returns.columns)
+    paid = _checked_cost(limits.turnover_cost, values.shape[1])
     decisions = range(window, len(values), every)
     weights, turnover = np.empty((len(decisions), values.shape[1])), np.zeros(len(decisions))
     profit, held = np.empty(len(values) - window), limits.held
@@ -127,7 +131,7 @@ def compare_allocations(
     window: int,
     every: int,
     limits: Limits | None = None,
-    cost: ArrayLike | None = None,
+    cost: ByAsset | None = None,
     level: float = 0.95,
     confidence: float = 0.95,
     capital: float | None = None,
@@ -137,18 +141,21 @@ def compare_allocations(
     """
     Rolling backtests of several weightings side by side, with 1/N and each asset alone.
 
+    Two references are added. `equal` is the rule of that name within the limits, the benchmark. `only <asset>` is that
+    service alone, the whole total in it, or 1 where there is no total, whatever the other limits: what it would earn
+    by itself, without turnover.
+
     Parameters
     ----------
     returns, window, every, limits, cost
         As in `rebalance`.
     weightings : iterable of str or mapping of str to callable
-        Names of `WEIGHTINGS`, or functions of their signature by name; all of the family when omitted. `equal` is
-        added as the benchmark, and `only <asset>` for each asset: as much of it as the limits allow, the nearest
-        weights to it alone.
+        Names of `WEIGHTINGS`, or functions of their signature by name, other than those of the references; all of the
+        family when omitted.
     level : float
         Level of the CVaR, in [0, 1). [-]
     confidence : float
-        Level of confidence of the interval, in (0, 1). [-]
+        Level of confidence of the intervals, in (0, 1), with which all of them hold at once. [-]
     capital : float, optional
         Capital at risk in a unit of weight, for the Sharpe ratio. [$/MW]
     rng : Generator
@@ -163,15 +170,33 @@ def compare_allocations(
 
         - `mean`, `std`, `cvar`, `max_drawdown`: of the daily profit, its loss, and its running total; [$/MW]
         - `turnover`: mean weight bought and sold at a decision; [-]
-        - `difference`, `difference_low`, `difference_high`: mean profit less that of 1/N, and its interval by
-          `gridlab.risk.confidence.bootstrap_interval`, from blocks of a week or more of the same days for both; NaN
-          where the history has too few blocks; [$/MW]
+        - `difference`, `difference_low`, `difference_high`: mean profit less that of 1/N, and its interval; 0, 0 and 0
+          where the daily profits differ by rounding, 1e-9 of the greatest of both; the interval is NaN where the
+          history has too few blocks; [$/MW]
         - `sharpe`: annual Sharpe ratio on `capital` over 365 days a year, if it is given. [-]
 
     Raises
     ------
     DataError
-        As `rebalance`, and if `level`, `confidence` or `capital` is out of range, or `weightings` are none.
+        As `rebalance`, and if `level`, `confidence`, `n_draws` or `capital` is out of range, `weightings` are none or
+        one has the name of a reference, or `rng` is no Generator.
+
+    Notes
+    -----
+    The intervals are simultaneous: that of each rule is as many of its standard errors wide as the furthest of all the
+    rules' draws is from its mean, in its own errors, in a share `confidence` of the histories drawn [1]_, in a single
+    step. They are drawn by the stationary bootstrap, as in `gridlab.risk.confidence.bootstrap_interval`, the same days
+    for all rules in blocks of a week or more, and widened as Student's t of as many blocks is beside the normal. None
+    is narrower than that of a rule alone, as it would be where one spike makes most of the profit.
+
+    On 394 histories of 400 independent normal days of 5 services alike, with all rules of the family and each service
+    alone, a window of 60 and decisions every 30, intervals of 95 % called some rule different from 1/N in 5.8 %; such
+    for each rule by itself did in 37 %.
+
+    References
+    ----------
+    .. [1] J. P. Romano and M. Wolf, "Exact and approximate stepdown methods for multiple hypothesis testing," JASA
+       100(469), 2005, doi:10.1198/016214504000000539.
 
     Examples
     --------
@@ -182,23 +207,24 @@ def compare_allocations(
     >>> table.index.tolist(), bool(table.loc["risk_parity", "std"] < table.loc["equal", "std"])
     (['risk_parity', 'equal', 'only energy', 'only regulation'], True)
     """
+    checked_generator(rng)
+    _require(confidence, n_draws)
     rules = _rules(weightings, returns.columns)
     runs = {
         name: rebalance(returns, rule, window=window, every=every, limits=limits, cost=cost)
         for name, rule in rules.items()
     }
-    profit = pd.DataFrame({name: run.profit for name, run in runs.items()})
-    difference = profit.sub(profit[BENCHMARK], axis=0)
-    low, high, _ = bootstrap_interval(
-        lambda days: days.mean(axis=0), difference, level=confidence, rng=rng, n_draws=n_draws
-    )
+    alone = _alone(returns.iloc[window:], 1.0 if limits is None or limits.total is None else limits.total)
+    profit = pd.concat([pd.DataFrame({name: run.profit for name, run in runs.items()}), alone], axis=1)
+    difference = _differences(profit)
+    low, high = _simultaneous(difference.to_numpy(), confidence, rng, n_draws)
     table = pd.DataFrame(
         {
             "mean": profit.mean(),
             "std": profit.std(),
             "cvar": cvar(-profit.to_numpy().T, level),
             "max_drawdown": max_drawdown(profit.to_numpy().T),
-            "turnover": [run.turnover.mean() for run in runs.values()],
+            "turnover": [run.turnover.mean() for run in runs.values()] + [0.0] * alone.shape[1],
             "difference": difference.mean(),
             "difference_low": low,
             "difference_high": high,
@@ -210,24 +236,66 @@ def compare_allocations(
 
 
 def _rules(weightings: Iterable[str] | Mapping[str, Weighting], assets: pd.Index) -> dict[str, Weighting]:
-    """The weightings by name, then 1/N and each asset alone."""
+    """The weightings by name, then 1/N."""
     if isinstance(weightings, str):
         weightings = (weightings,)
     named = weightings if isinstance(weightings, Mapping) else {name: WEIGHTINGS[name] for name in weightings}
     if not named:
         raise DataError(f"weightings must name one rule or more: the names are {', '.join(WEIGHTINGS)}")
-    alone = {f"only {asset}": _alone(place) for place, asset in enumerate(assets)}
-    return {**named, BENCHMARK: WEIGHTINGS[BENCHMARK], **alone}
+    taken = {BENCHMARK, *map(_name_alone, assets)}
+    for name, rule in named.items():
+        if name in taken and rule is not WEIGHTINGS.get(name):
+            raise DataError(f"the weighting {name!r} has the name of a reference, which is added: give it another")
+    return {**named, BENCHMARK: WEIGHTINGS[BENCHMARK]}
 
 
-def _alone(place: int) -> Weighting:
-    def only(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
-        return nearest_within(np.eye(np.shape(returns)[1])[place], limits)
+def _alone(returns: pd.DataFrame, total: float) -> pd.DataFrame:
+    """Profit of the whole total in each asset."""
+    names = [_name_alone(asset) for asset in returns.columns]
+    if len(set(names)) < len(names):
+        raise DataError(f"returns need columns that are written differently, got {list(returns.columns)}")
+    return total * returns.astype(float).set_axis(names, axis=1)
 
-    return only
+
+def _name_alone(asset: object) -> str:
+    return f"only {asset}"
 
 
-def _knowing(limits: Limits, held: ArrayLike | None, cost_a_day: Floats) -> Limits:
+def _differences(profit: pd.DataFrame) -> pd.DataFrame:
+    """Daily profit less that of 1/N; 0 where the two are the same but for rounding."""
+    difference = profit.sub(profit[BENCHMARK], axis=0)
+    greatest = np.maximum(profit.abs().max(), profit[BENCHMARK].abs().max())
+    return difference * (difference.abs().max() > _ROUNDING * greatest) + 0.0
+
+
+def _simultaneous(days: Floats, confidence: float, rng: np.random.Generator, n_draws: int) -> tuple[Floats, Floats]:
+    """Bounds of the means of the columns that all hold at once; NaN where there are fewer than two blocks of days."""
+    from arch.bootstrap import StationaryBootstrap
+    from scipy.stats import norm, t
+
+    mean, block = days.mean(axis=0), block_length(days)
+    freedom = len(days) / block - 1
+    if freedom < 1:
+        return np.full(mean.shape, np.nan), np.full(mean.shape, np.nan)
+    varying = np.ptp(days, axis=0) > _ROUNDING * np.abs(days).max(axis=0)
+    reach = np.zeros(mean.shape)
+    if varying.any():
+        sample = StationaryBootstrap(block, days[:, varying] - mean[varying], seed=rng)
+        drawn = np.array([data[0].mean(axis=0) for data, _ in sample.bootstrap(n_draws)])
+        error = drawn.std(axis=0, ddof=1)
+        furthest = max(np.quantile(np.abs(drawn / error).max(axis=1), confidence), norm.ppf((1 + confidence) / 2))
+        reach[varying] = t.isf(norm.sf(furthest), freedom) * error
+    return mean - reach, mean + reach
+
+
+def _require(confidence: float, n_draws: int) -> None:
+    if not 0 < confidence < 1:
+        raise DataError(f"confidence must be in (0, 1), got {confidence}")
+    if n_draws < 2:
+        raise DataError(f"n_draws must be at least 2 histories, got {n_draws}")
+
+
+def _knowing(limits: Limits, held: Any, cost_a_day: Floats) -> Limits:
     """The limits of one decision; where nothing is held, turnover has no cost and no limit."""
     if held is None:
         return replace(limits, held=None, turnover_cost=0.0, most_turnover=None)
@@ -244,8 +312,9 @@ def _decided(weighting: str | Weighting, days: Floats, limits: Limits, date: pd.
         raise DataError(
             f"the weighting must give {days.shape[1]} finite weights, got {weights.tolist()} for {date:%Y-%m-%d}"
         )
-    missed = limits.violation(weights)
-    if missed > _MOST_MISSED * max(1.0, float(np.abs(weights).max())):
+    arrays = limits.of(len(weights))
+    missed = arrays.violation(weights)
+    if missed > _MOST_MISSED * max(arrays.size, float(np.abs(weights).max())):
         raise DataError(f"the weighting breaks the limits by {missed:.3g} for {date:%Y-%m-%d}: use nearest_within")
     return weights
 
@@ -270,7 +339,7 @@ def _checked_days(returns: pd.DataFrame, window: int, every: int) -> Floats:
     return values
 
 
-def _checked_cost(cost: ArrayLike, n_assets: int) -> Floats:
+def _checked_cost(cost: Any, n_assets: int) -> Floats:
     cost = np.asarray(cost, dtype=float)
     if cost.shape not in ((), (n_assets,)) or not ((cost >= 0) & (cost < np.inf)).all():
         raise DataError(

@@ -22,7 +22,9 @@ Floats = NDArray[np.float64]
 SOLVERS = ("HIGHS", "CLARABEL", "SCS")
 """Who may be asked; the conic solvers are asked where the answer of the one asked first does not count."""
 
-_PRECISION = 1e-9  # residuals and gap of an answer that counts, relative to the greatest return
+_PRECISION = 1e-9  # residuals and gap of an answer of HiGHS that counts, relative to the units that it is sought in
+_COARSE = 0.1  # of the unit that an answer was sought in, below which its own risk is a better one
+_FINEST = 1e-9  # of the greatest return, the smallest unit
 _OPTIONS: dict[str, dict[str, Any]] = {
     "HIGHS": {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     "CLARABEL": {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10},
@@ -58,8 +60,8 @@ def min_cvar_weights(
     limits : Limits, optional
         What the weights keep to; shares from 0 to 1 that sum to 1 when omitted.
     solver : str
-        One of `SOLVERS`, the first to be asked. HiGHS gives a corner; the others something between corners where
-        several are as good.
+        One of `SOLVERS`, the first to be asked. HiGHS gives a corner, whose risk is the least to 1e-9 of it; the others
+        something between corners where several are as good, to 1e-6. An answer counts only if its prices prove this.
 
     Returns
     -------
@@ -200,7 +202,6 @@ class Tail:
         self.mean = probabilities @ returns if mean is None else mean
         self.size = limits.size
         self.unit = float(np.abs(returns).max()) or 1.0
-        self._scaled = limits.scaled(self.size)
         self._solvers = {name: _OPTIONS[name] for name in (solver, *SOLVERS[1:])}
         self._sessions: dict[str, Session] = {}
 
@@ -208,19 +209,34 @@ class Tail:
         """The weights of least conditional value at risk, of those with at least a mean after costs if one is given."""
         if least_mean is None:
             return self._solved("risk", {})
-        return self._solved("risk above a mean", {"least_mean": least_mean / self.unit / self.size})
+        return self._solved("risk above a mean", {"least_mean": least_mean})
 
     def greatest(self, max_cvar: float) -> Floats:
         """The weights of the greatest mean after costs, within a conditional value at risk."""
         try:
-            return self._solved("mean within a risk", {"max_cvar": max_cvar / self.unit / self.size})
+            return self._solved("mean within a risk", {"max_cvar": max_cvar})
         except PlanError as error:
             if "infeasible" not in str(error):
                 raise
-        least = self.cvar(self.least())
+        weights = self.least()
+        least = self.cvar(weights)
+        if least <= max_cvar + _PRECISION * abs(max_cvar):
+            return weights
         raise PlanError(
             f"max_cvar = {max_cvar:.6g} is below the least that can be had, {least:.6g}: raise it or loosen the limits"
         )
+
+    def safest(self) -> Floats:
+        """The weights of least conditional value at risk and, of these, of the greatest mean after costs."""
+        weights = self.least()
+        least = self.cvar(weights)
+        try:
+            richer = self._solved("mean within a risk", {"max_cvar": least + _PRECISION * abs(least)})
+        except PlanError as error:  # by rounding, as the weights of least risk are within it
+            if "infeasible" not in str(error):
+                raise
+            return weights
+        return richer if self.net_mean(richer) > self.net_mean(weights) else weights
 
     def greatest_mean(self) -> Floats:
         """The weights of the greatest mean after costs."""
@@ -236,28 +252,70 @@ class Tail:
         return float(self.mean @ weights) - self.limits.cost(weights)
 
     def _solved(self, aim: str, more: dict[str, float]) -> Floats:
-        """The weights of one of the programmes, moved onto the limits that they miss by rounding."""
+        """
+        The weights of one of the programmes.
+
+        Sought in units of the greatest return and of the total; where these are not the order of the answer, because
+        it hedges, or holds what moves little, or borrows much, it is sought again in units of its own.
+        """
+        try:
+            weights = self._in_units(aim, more, self.size, self.unit)
+        except PlanError as error:
+            self.limits.refuse()
+            weights = self._elsewhere(aim, more, error)
+        size = max(float(np.abs(weights).max()), self.size)
+        unit = max(abs(self.cvar(weights)) / size, _FINEST * self.unit)
+        if unit > _COARSE * self.unit:
+            return weights
+        try:
+            finer = self._in_units(aim, more, size, unit)
+        except PlanError:  # the first answer is certified, in its units
+            return weights
+        return finer if self._is_better(aim, more, finer, weights) else weights
+
+    def _elsewhere(self, aim: str, more: dict[str, float], error: PlanError) -> Floats:
+        """The weights of a programme that has no answer in the units of the total and the greatest return."""
+        for size in dict.fromkeys((self.limits.reach, self.size)):
+            for target in {**more, "": size * self.unit}.values():
+                unit = max(abs(target) / size, _FINEST * self.unit)
+                if (size, unit) == (self.size, self.unit):
+                    continue
+                try:
+                    return self._in_units(aim, more, size, unit)
+                except PlanError:  # the error in the first units is what is told
+                    continue
+        raise error
+
+    def _is_better(self, aim: str, more: dict[str, float], weights: Floats, other: Floats) -> bool:
+        """Whether weights, which like the others keep to the limits, do better in a programme or keep to it better."""
+        risk, mean = self.cvar(weights) - self.cvar(other), self.net_mean(weights) - self.net_mean(other)
+        if aim == "mean within a risk" and self.cvar(other) > more["max_cvar"]:
+            return risk < 0
+        if aim == "risk above a mean" and self.net_mean(other) < more["least_mean"]:
+            return mean > 0
+        return risk < 0 if aim.startswith("risk") else mean > 0
+
+    def _in_units(self, aim: str, more: dict[str, float], size: float, unit: float) -> Floats:
+        """The weights, moved onto the limits that they miss by rounding."""
         if aim not in self._sessions:
             programme = _programme(_TailShape(len(self.returns), aim, self.limits.shape))
             self._sessions[aim] = Session(programme, solvers=self._solvers, tolerance=_PRECISION)
-        try:
-            answer = self._sessions[aim].solve(self._data(aim) | more)
-        except PlanError:
-            self.limits.refuse()
-            raise
-        weights = mended(self._scaled.rows(), self._scaled.with_moves(answer.values["weights"]))
-        return self.limits.clipped(self.size * weights[: self.returns.shape[1]])
+        scaled = self.limits.scaled(size)
+        data = scaled.parameters() | self._data(aim, unit) | {name: side / unit / size for name, side in more.items()}
+        answer = self._sessions[aim].solve(data)
+        weights = mended(scaled.rows(), scaled.with_moves(answer.values["weights"]))
+        return self.limits.clipped(size * weights[: self.returns.shape[1]])
 
-    def _data(self, aim: str) -> dict[str, Any]:
-        """The parameters of a programme, in units of the greatest return and of the weights' size."""
-        data = self._scaled.parameters()
+    def _data(self, aim: str, unit: float) -> dict[str, Any]:
+        """The returns of a programme, in a unit."""
+        data: dict[str, Any] = {}
         if self.limits.shape.has_moves:
-            data["turnover_cost"] = self.limits.turnover_cost / self.unit
+            data["turnover_cost"] = self.limits.turnover_cost / unit
         if "mean" in aim:
-            data["mean"] = self.mean / self.unit
+            data["mean"] = self.mean / unit
         if "risk" in aim:
             tail = np.minimum(self.probabilities / (1 - self.level), 1.0)
-            data |= {"returns": self.returns / self.unit, "tail": tail}
+            data |= {"returns": self.returns / unit, "tail": tail}
         return data
 
 

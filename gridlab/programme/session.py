@@ -4,7 +4,9 @@ Programmes: written once in cvxpy, compiled once, solved many times, every answe
 A `Programme` is a cvxpy problem and the names of what goes in and comes out. A `Session` keeps one HiGHS model of it
 between solves: new parameters change its costs and bounds, the dual simplex starts from the basis of the answer
 before, and the answer counts only if the residuals and the gap, computed here from the programme's own arrays, say that
-it is the optimum. Otherwise HiGHS solves it cold, then Clarabel, then SCS, then a heuristic where there is one.
+it is the optimum. Otherwise HiGHS solves it cold, then Clarabel, then SCS, then a heuristic where there is one. The
+conic solvers' answers to a linear programme need the same certificate; those to programmes with cones or squares count
+by their status and by the limits they keep to.
 """
 
 import warnings
@@ -136,7 +138,8 @@ class Session:
         Who is asked, of HIGHS, CLARABEL and SCS, each with its own options; HIGHS first where it is among them, then
         the others in the order given. When omitted all of them.
     tolerance : float
-        Greatest residual and relative gap of an answer of HiGHS that counts.
+        Greatest residual and relative gap of an answer of HiGHS that counts; of an answer of a conic solver to a linear
+        programme it is this or `TOLERANCE`, the greater.
 
     Notes
     -----
@@ -184,8 +187,8 @@ class Session:
             If the programme has no feasible or no bounded answer, or no solver finds one.
         """
         asks_highs = self._solvers is None or SOLVERS[0] in self._solvers
-        form = self.programme.canonical if asks_highs else None
-        answer = None if form is None else self._by_highs(form, data)
+        form = self.programme.canonical
+        answer = self._by_highs(form, data) if form is not None and asks_highs else None
         if answer is None:
             answer = self._by_others(data, form)
         self.counts[answer.solver] += 1
@@ -198,15 +201,26 @@ class Session:
         for solver in SOLVERS[:2]:
             point = self._run(form, lp, believed=solver == "HIGHS_COLD" or form.integer.size > 0)
             if point is not None:
-                values = {name: point.x[form.variables[v.id]] for name, v in self.programme.variables.items()}
-                values = {name: _shaped(value, self.programme.variables[name]) for name, value in values.items()}
-                price = partial(_shadow_prices, self.programme, form, lp, point)
-                return Answer(values, -float(lp.cost @ point.x) - lp.offset, solver, price)
+                return _answer(self.programme, form, lp, point, solver)
             self.counts["refuted"] += 1
             self._highs.clearSolver()
             if form.integer.size:
                 break
         return None
+
+    def _by_conic(
+        self, form: Canonical, data: Mapping[str, ArrayLike], solver: str, options: Mapping[str, Any]
+    ) -> tuple[Answer | None, str]:
+        """The answer of a conic solver to a linear programme if it is certified, or why there is none."""
+        lp = form.data(form.vector(data))
+        point, why = _conic_point(form, lp, solver, options)
+        if point is None:
+            return None, why
+        judged = max(_judged(form, lp, point))
+        if judged > max(self._tolerance, TOLERANCE):
+            self.counts["refuted"] += 1
+            return None, f"its certificate is off by {judged:.3g}"
+        return _answer(self.programme, form, lp, point, solver), ""
 
     def _load(self, form: Canonical, lp: Data) -> None:
         """Bring the model up to date; a new matrix is a new model that begins with the basis of the old one."""
@@ -252,7 +266,10 @@ class Session:
         conic = ("SCS", "CLARABEL") if form is None else ("CLARABEL", "SCS")
         asked = self._solvers or {solver: {} for solver in conic}
         for solver in () if form is not None and form.integer.size else [name for name in asked if name in _CONIC]:
-            answer, why = _asked_by_cvxpy(self.programme, data, solver, asked[solver])
+            if form is None:
+                answer, why = _asked_by_cvxpy(self.programme, data, solver, asked[solver])
+            else:
+                answer, why = self._by_conic(form, data, solver, asked[solver])
             if answer is not None:
                 return answer
             said.append(f"{solver}: {why}")
@@ -261,6 +278,15 @@ class Session:
             raise PlanError(f"no solver found the optimum ({'; '.join(said)}): check the size of the numbers")
         values = self._heuristic(data)
         return Answer(values, float("nan"), "HEURISTIC", lambda: {})
+
+
+def _answer(programme: Programme, form: Canonical, lp: Data, point: _Point, solver: str) -> Answer:
+    """The variables that are read off an answer to a linear programme."""
+    values = {
+        name: _shaped(point.x[form.variables[variable.id]], variable) for name, variable in programme.variables.items()
+    }
+    price = partial(_shadow_prices, programme, form, lp, point)
+    return Answer(values, -float(lp.cost @ point.x) - lp.offset, solver, price)
 
 
 def _shaped(value: Floats, variable: Any) -> Floats:
@@ -290,36 +316,67 @@ def _model(form: Canonical, lp: Data) -> Any:
 
 def _certified(form: Canonical, lp: Data, point: _Point, mip_gap: float | None, tolerance: float = TOLERANCE) -> bool:
     """Whether an answer is feasible and, by its own prices, the best; whole numbers rest on HiGHS's own gap."""
-    from gridlab.programme.certificate import certificate
-
-    primal, dual, gap = certificate(form, lp, point.x, point.y)
+    primal, dual, gap = _judged(form, lp, point)
     if mip_gap is not None:
         whole = point.x[form.integer]
         return max(primal, mip_gap, float(np.abs(whole - np.rint(whole)).max())) <= tolerance
     return max(primal, dual, gap) <= tolerance
 
 
+def _judged(form: Canonical, lp: Data, point: _Point) -> tuple[float, float, float]:
+    from gridlab.programme.certificate import certificate
+
+    return certificate(form, lp, point.x, point.y)
+
+
+def _conic_point(form: Canonical, lp: Data, solver: str, options: Mapping[str, Any]) -> tuple[_Point | None, str]:
+    """A conic solver's answer to the arrays of a linear programme, with its rows' prices, or why there is none."""
+    import cvxpy as cp
+
+    x, matrix = cp.Variable(form.n_columns), form.matrix(lp).tocsr()
+    floor, roof = np.isfinite(lp.row_lower) & ~form.equal, np.isfinite(lp.row_upper) & ~form.equal
+    low, high = np.isfinite(lp.lower), np.isfinite(lp.upper)
+    rows = [matrix[form.equal] @ x == lp.row_lower[form.equal], matrix[floor] @ x >= lp.row_lower[floor]]
+    rows += [matrix[roof] @ x <= lp.row_upper[roof]]
+    problem = cp.Problem(cp.Minimize(lp.cost @ x), [*rows, x[low] >= lp.lower[low], x[high] <= lp.upper[high]])
+    why = _run_by_cvxpy(problem, solver, options)
+    if why:
+        return None, why
+    y = np.zeros(len(form.kept))
+    y[form.equal] -= rows[0].dual_value
+    y[floor] += rows[1].dual_value
+    y[roof] -= rows[2].dual_value
+    return _Point(np.clip(x.value, lp.lower, lp.upper), y), ""
+
+
+def _run_by_cvxpy(problem: Any, solver: str, options: Mapping[str, Any]) -> str:
+    """Solve, and say why there is no answer. No warm start: an answer depends on its data alone."""
+    import cvxpy as cp
+
+    # an inaccurate answer is told by the status, and refused; of variables without bounds cvxpy takes 0 times infinity
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
+        try:
+            problem.solve(solver=solver, warm_start=False, **(_CONIC[solver] | dict(options)))
+        except cp.SolverError as error:
+            return str(error)
+    if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+        raise PlanError("the programme is infeasible: loosen one of its limits")
+    if problem.status in (cp.UNBOUNDED, cp.UNBOUNDED_INACCURATE):
+        raise PlanError("the programme is unbounded: give it the limits that it lacks")
+    return "" if problem.status == cp.OPTIMAL else str(problem.status)
+
+
 def _asked_by_cvxpy(
     programme: Programme, data: Mapping[str, ArrayLike], solver: str, options: Mapping[str, Any] = MappingProxyType({})
 ) -> tuple[Answer | None, str]:
-    """The answer of a conic solver, or why there is none. No warm start: an answer depends on its data alone."""
-    import cvxpy as cp
-
-    with _ASKING, warnings.catch_warnings():  # an inaccurate answer is told by the status, and refused below
-        warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
+    """The answer of a conic solver to a programme with cones or squares, or why there is none."""
+    with _ASKING:
         for name, parameter in programme.parameters.items():
             parameter.value = np.asarray(data[name], dtype=float)
-        try:
-            programme.problem.solve(solver=solver, warm_start=False, **(_CONIC[solver] | dict(options)))
-        except cp.SolverError as error:
-            return None, str(error)
-        status = programme.problem.status
-        if status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
-            raise PlanError("the programme is infeasible: loosen one of its limits")
-        if status in (cp.UNBOUNDED, cp.UNBOUNDED_INACCURATE):
-            raise PlanError("the programme is unbounded: give it the limits that it lacks")
-        if status != cp.OPTIMAL:
-            return None, status
+        why = _run_by_cvxpy(programme.problem, solver, options)
+        if why:
+            return None, why
         missed = max(float(np.max(limit.violation(), initial=0.0)) for limit in programme.problem.constraints)
         if missed > _MISSED:
             return None, f"misses a limit by {missed:.3g}"

@@ -56,7 +56,10 @@ def bootstrap_interval(
     Parameters
     ----------
     statistic : callable
-        From an array of the shape of `profit`, resampled along the days, to a number or an array of them.
+        From an array of the shape of `profit`, resampled along the days, to a number or an array of them. Days lie on
+        its first axis, where most measures of `gridlab.risk` have them on the last: of several strategies transpose,
+        as in ``lambda days: cvar(-days.T)``. It must not depend on the path over the days, as `max_drawdown` or the
+        longest time under water do: resampled blocks keep no path longer than a block.
     profit : array_like, Series or DataFrame, shape (n_days,) or (n_days, n_strategies)
         Profit of consecutive days. [$]
     level : float
@@ -76,8 +79,8 @@ def bootstrap_interval(
     Raises
     ------
     DataError
-        If the profit has no days or is not finite, `level` is outside (0, 1), or `n_draws` or `block_days` is too
-        small.
+        If the profit has no days or is not finite, `statistic` answers with a number for each day, `rng` is no
+        Generator, `level` is outside (0, 1), or `n_draws` or `block_days` is too small.
 
     References
     ----------
@@ -95,8 +98,9 @@ def bootstrap_interval(
     from scipy.stats import t
 
     days = _checked(profit)
-    _require(level, n_draws, block_days)
+    _require(level, n_draws, block_days, rng)
     found = np.asarray(statistic(days), dtype=float)
+    _refuse_days(found.shape, days.shape)
     block = block_length(days) if block_days is None else block_days
     freedom = len(days) / block - 1
     if freedom < 1:
@@ -119,6 +123,11 @@ def block_length(profit: ArrayLike | pd.Series | pd.DataFrame) -> float:
     ----------
     profit : array_like, Series or DataFrame, shape (n_days,) or (n_days, n_strategies)
         Profit of consecutive days. [$]
+
+    Raises
+    ------
+    DataError
+        If the profit has no days or is not finite.
 
     References
     ----------
@@ -161,7 +170,18 @@ def _checked(profit: ArrayLike | pd.Series | pd.DataFrame) -> Floats:
     return days
 
 
-def _require(level: float, n_draws: int, block_days: float | None) -> None:
+def _refuse_days(found: tuple[int, ...], days: tuple[int, ...]) -> None:
+    """Refuse a statistic of each day, which was taken along the strategies; a square table cannot be told."""
+    if found == days[:1] and found != days[1:]:
+        raise DataError(
+            f"statistic answers with shape {found}, a number for each day: days lie on the first axis of the array "
+            "that it is given, so take it along that, or of the transpose"
+        )
+
+
+def _require(level: float, n_draws: int, block_days: float | None, rng: object) -> None:
+    if not isinstance(rng, np.random.Generator):
+        raise DataError(f"rng must be a numpy Generator, got {rng!r}: give numpy.random.default_rng(seed)")
     if not 0 < level < 1:
         raise DataError(f"level must be in (0, 1), got {level}")
     if n_draws < 2:

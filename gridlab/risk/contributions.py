@@ -13,6 +13,7 @@ Floats = NDArray[np.float64]
 Measure = Literal["cvar", "var", "std"]
 
 _ROUNDING = 1e-12  # share of the greatest loss by which two losses differ by rounding alone
+_NO_RISK = 1e-9  # share of the contributions' sizes up to which the whole has no risk to share
 _TOTAL = "total"
 
 
@@ -97,6 +98,11 @@ def incremental(
     ndarray, shape (n_services,)
         Negative for a service that hedges the others. They do not sum to the measure of the whole. [$]
 
+    Raises
+    ------
+    DataError
+        As in `contributions`.
+
     Examples
     --------
     >>> incremental([[0, 0], [1, 1], [4, 6], [30, -10]], 0.5).tolist()  # 15, less -2 and less 17
@@ -116,6 +122,11 @@ def standalone(
     Parameters
     ----------
     losses, level, measure, weights
+        As in `contributions`.
+
+    Raises
+    ------
+    DataError
         As in `contributions`.
 
     Examples
@@ -143,13 +154,16 @@ def attribution(
     -------
     DataFrame
         Index `service`, the last row `total` with the sums; columns `standalone`, `contribution` [$], `share` of the
-        whole [-] (NaN where the whole has no risk) and `incremental` [$]. The total of `standalone` less that of
-        `contribution`, which is the measure of the whole, is what diversification saves: `diversification_benefit`.
+        whole [-] and `incremental` [$]. The total of `contribution` is the measure of the whole; those of `standalone`
+        and `incremental` are sums alone, of no position that could be held. The first less the measure of the whole is
+        what diversification saves: `diversification_benefit`. `share` is NaN where the measure of the whole is not
+        above zero, by a billionth of the contributions' sizes: a share of nothing has no size, and one of a gain, as
+        where even the tail earns, would give the service that loses most the least share.
 
     Raises
     ------
     DataError
-        As in `contributions`, or if a service is named `total`.
+        As in `contributions`, or if `losses` is no DataFrame or a service is named `total`.
 
     Examples
     --------
@@ -157,6 +171,8 @@ def attribution(
     >>> attribution(losses, 0.5).round(2).loc["total"].tolist()
     [20.5, 15.0, 1.0, 9.5]
     """
+    if not isinstance(losses, pd.DataFrame):
+        raise DataError(f"losses must be a DataFrame with a column a service, got {type(losses).__name__}: name them")
     if _TOTAL in losses.columns:
         raise DataError(f"a service is named '{_TOTAL}', which is the name of the last row: rename it")
     columns = {"standalone": standalone, "contribution": contributions, "incremental": incremental}
@@ -164,7 +180,8 @@ def attribution(
     table = 0.0 + pd.DataFrame(made, index=pd.Index(losses.columns, name="service"))
     table.loc[_TOTAL] = table.sum()
     whole = float(table.loc[_TOTAL, "contribution"])
-    table["share"] = table["contribution"] / (whole if whole else np.nan)
+    least = _NO_RISK * table["contribution"].drop(_TOTAL).abs().sum()
+    table["share"] = table["contribution"] / (whole if whole > least else np.nan)
     return table[["standalone", "contribution", "share", "incremental"]]
 
 
@@ -179,6 +196,11 @@ def diversification_benefit(
     Parameters
     ----------
     losses, level, measure, weights
+        As in `contributions`.
+
+    Raises
+    ------
+    DataError
         As in `contributions`.
 
     Examples
@@ -205,6 +227,12 @@ def tail_shares(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | No
     -------
     ndarray, shape (n_scenarios,)
         Not negative, of sum 1. [-]
+
+    Raises
+    ------
+    DataError
+        If `level` is outside [0, 1), `loss` is no series of finite numbers, or `weights` are negative, all zero or of
+        another length.
 
     Examples
     --------

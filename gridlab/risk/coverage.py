@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtrc, chdtrc, gammaln, xlog1py, xlogy
 
 from gridlab.errors import DataError
-from gridlab.risk.p_values import BacktestResult, Floats, exact_p_value, simulated_p_value
+from gridlab.risk.historical import Floats, as_numbers, checked_level, finite, refuse_other_index, refuse_table
+from gridlab.risk.p_values import BacktestResult, exact_p_value, simulated_p_value
 
 Counts = NDArray[np.int64]
 Hits = NDArray[np.bool_]
@@ -91,13 +92,15 @@ def kupiec(
     Raises
     ------
     DataError
-        If `level` is outside (0, 1), there are fewer than two days, or a hit is neither 0 nor 1.
+        If `level` is outside (0, 1), `hits` is a DataFrame, there are fewer than two days, or a hit is neither 0 nor 1.
 
     Notes
     -----
     Of 250 days at 99 %, a true model is rejected by the chi-square p-value at 5 % in 9.5 % of the cases. As the number
     of hits takes few values, a test of exactly 5 % needs the coin, with which another `rng` gives another p-value: it
-    serves studies of size and power. A desk that must decide once takes `exact` without it.
+    serves studies of size and power. A desk that must decide once takes `exact` without it, and a test that is
+    conservative: at 5 % it rejects a true model in 1.37 % of the cases on 250 days at 99 %, in 4.62 % at 95 %, and in
+    3.95 % on 500 days at 95 %; so it finds fewer of the wrong ones too.
 
     References
     ----------
@@ -110,7 +113,7 @@ def kupiec(
     >>> round(float(statistic), 5), round(float(p_value), 5)
     (0.46147, 0.49694)
     """
-    hits = _checked(hits, level)
+    hits, level = _checked(hits, level)
     n_days, n_hits = hits.shape[-1], np.count_nonzero(hits, axis=-1)
     statistic = _coverage_ratio(n_hits, n_days, level)
     if not exact and rng is None:
@@ -172,7 +175,7 @@ def christoffersen(
     >>> result.transitions.tolist(), round(float(result.independence.statistic), 6)
     ([[4, 3], [3, 1]], 0.361204)
     """
-    hits = _checked(hits, level)
+    hits, level = _checked(hits, level)
     n_days, n_hits = hits.shape[-1], np.count_nonzero(hits, axis=-1)
     transitions = _transitions(hits)
     independence = _independence_ratio(transitions)
@@ -229,7 +232,7 @@ def dynamic_quantile(
     ------
     DataError
         As `kupiec` does, and if `var` is not finite or not of the days of `hits`, `lags` is negative, or the days
-        are not more than twice the lags and three.
+        are not more than twice the lags and three (`least_days`).
 
     Notes
     -----
@@ -248,9 +251,10 @@ def dynamic_quantile(
     >>> bool(result.p_value < 0.001), int(result.degrees_of_freedom)  # the VaR is constant
     (True, 5)
     """
-    hits = _checked(hits, level)
+    refuse_other_index(hits=hits, var=var)
+    hits, level = _checked(hits, level)
     var = _checked_var(var, hits)
-    if lags < 0 or hits.shape[-1] <= 2 * lags + 3:
+    if lags < 0 or hits.shape[-1] < least_days(lags):
         raise DataError(f"lags must be at least 0 and below half the days less 3, got {lags} for {hits.shape[-1]} days")
     scale, standard = level * (1 - level), _standardised(var[..., lags:])
     past = _factor(hits, level, lags)
@@ -261,6 +265,11 @@ def dynamic_quantile(
     drawn = _factor(rng.random((n_simulations, hits.shape[-1])) >= level, level, lags)
     p_value = _simulated_dynamic_quantile(statistic, standard, drawn, scale, rng)
     return DynamicQuantile(statistic, p_value, rank)
+
+
+def least_days(lags: int) -> int:
+    """Fewest days from which `dynamic_quantile` answers with so many lags."""
+    return 2 * lags + 4
 
 
 def traffic_light(hits: ArrayLike, level: float, *, rng: np.random.Generator | None = None) -> TrafficLight:
@@ -277,7 +286,7 @@ def traffic_light(hits: ArrayLike, level: float, *, rng: np.random.Generator | N
         Confidence level of the VaR, ``0 < level < 1``. [-]
     rng : Generator, optional
         Breaks ties in the p-value, so that 5 % of true models lie below 5 %; without it the p-value is that of so many
-        hits or more.
+        hits or more, and fewer do: on 250 days at 99 %, 4.12 %.
 
     Returns
     -------
@@ -300,7 +309,7 @@ def traffic_light(hits: ArrayLike, level: float, *, rng: np.random.Generator | N
     >>> str(light.zone), light.yellow, light.red, float(light.add_on)
     ('yellow', 5, 10, 0.65)
     """
-    hits = _checked(hits, level)
+    hits, level = _checked(hits, level)
     n_days, n_hits = hits.shape[-1], np.count_nonzero(hits, axis=-1)
     counts, mass = _hit_counts(n_days, level)
     more = bdtrc(counts, n_days, 1 - level)  # probability of more hits than each count
@@ -312,29 +321,27 @@ def traffic_light(hits: ArrayLike, level: float, *, rng: np.random.Generator | N
     return TrafficLight(zone, 1 - more[n_hits], p_value, yellow, red, add_on)
 
 
-def _checked(hits: ArrayLike, level: float) -> Hits:
-    if not 0 < level < 1:
-        raise DataError(f"level must be in (0, 1), as 0.95, got {level}")
+def _checked(hits: ArrayLike, level: float) -> tuple[Hits, float]:
+    level = checked_level(level, above_zero=True)
+    refuse_table(hits, "hits")
     hits = np.asarray(hits)
     if hits.ndim == 0 or hits.shape[-1] < 2:
         raise DataError(f"a backtest needs two days of hits or more along the last axis, got shape {hits.shape}")
     if hits.dtype == bool:
-        return hits
+        return hits, level
     is_hit = hits == 1
     wrong = ~is_hit & (hits != 0)
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise DataError(f"hits must be 0 or 1, got {hits[where]} on day {where[-1]} (counted from 0): give loss > var")
-    return np.asarray(is_hit)
+    return np.asarray(is_hit), level
 
 
 def _checked_var(var: ArrayLike, hits: Hits) -> Floats:
-    var = np.asarray(var, dtype=float)
+    var = as_numbers(var, "var")
     if var.shape[-1:] != hits.shape[-1:] or (var.ndim > 1 and var.shape != hits.shape):
         raise DataError(f"var must be of the days of the hits, shape {hits.shape}, got {var.shape}")
-    if not np.isfinite(var).all():
-        raise DataError(f"var must be finite, got {var[~np.isfinite(var)][0]}: leave out the days without a measure")
-    return var
+    return finite(var, "var", "leave out the days without a measure")
 
 
 def _coverage_ratio(n_hits: Any, n_days: int, level: float) -> Floats:

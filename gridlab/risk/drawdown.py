@@ -28,7 +28,7 @@ def drawdown(profit: ArrayLike, *, compounded: bool = False) -> Floats:
     Raises
     ------
     DataError
-        If `profit` has no periods or one that is NaN or infinite, or a compounded return is below -1.
+        If `profit` is a DataFrame or has no periods or one that is NaN or infinite, or a compounded return is below -1.
 
     References
     ----------
@@ -51,6 +51,11 @@ def drawdown(profit: ArrayLike, *, compounded: bool = False) -> Floats:
 def max_drawdown(profit: ArrayLike, *, compounded: bool = False) -> Floats:
     """
     Greatest drawdown, shape (...): in $, or a share of the greatest wealth if `compounded`. See `drawdown`.
+
+    Raises
+    ------
+    DataError
+        As `drawdown` does.
 
     Examples
     --------
@@ -106,6 +111,11 @@ def ulcer_index(profit: ArrayLike, *, compounded: bool = False) -> Floats:
 
     skfolio's `ulcer_index` of its `get_drawdowns` is the same; P. G. Martin and B. B. McCann, *The Investor's Guide to
     Fidelity Funds*, 1989, who named it, count in per cent.
+
+    Raises
+    ------
+    DataError
+        As `drawdown` does.
 
     Examples
     --------

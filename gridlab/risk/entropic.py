@@ -42,8 +42,8 @@ def evar(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = No
     Raises
     ------
     DataError
-        If `level` is outside [0, 1), `loss` has no scenarios or one that is NaN or infinite, or `weights` are
-        negative, all zero or of another length.
+        If `level` is outside [0, 1), `loss` is a DataFrame or has no scenarios or one that is NaN or infinite, or
+        `weights` are negative, all zero, of another length or another index.
 
     References
     ----------
@@ -56,7 +56,7 @@ def evar(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = No
     >>> [round(float(evar(loss, level)), 6) for level in (0, 0.5, 0.75)]
     [10.0, 25.176149, 30.0]
     """
-    loss, probability = checked_losses(loss, level, weights)
+    loss, level, probability = checked_losses(loss, level, weights)
     greatest, spread = loss.max(axis=-1), np.ptp(loss, axis=-1)
     if level == 0:
         return np.asarray(np.clip(loss @ probability, loss.min(axis=-1), greatest))

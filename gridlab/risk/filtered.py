@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 
 from gridlab.errors import DataError
 from gridlab.risk.generalised_pareto import fit_generalised_pareto
-from gridlab.risk.laws import Floats, LossModel, checked_history, checked_level, fit_history, updated
+from gridlab.risk.historical import Floats, checked_level
+from gridlab.risk.laws import LossModel, checked_history, fit_history, updated
 from gridlab.risk.parametric import Normal, Student
 from gridlab.volatility import LEAST_SHOCKS, Garch, fit_garch
 
@@ -76,6 +77,11 @@ class FilteredLoss:
 
         The risk of a week is then that of the paths' sums, which the square root of time would miss. Meant for days
         and weeks: shocks from history need not have mean square 1, and over seasons the variance may drift.
+
+        Raises
+        ------
+        DataError
+            If `n_steps` or `n_paths` is below 1.
         """
         if n_steps < 1 or n_paths < 1:
             raise DataError(f"n_steps and n_paths must be at least 1, got {n_steps} and {n_paths}")

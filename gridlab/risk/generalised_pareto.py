@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.special import boxcox
 
 from gridlab.errors import DataError
-from gridlab.risk.historical import cvar, var
-from gridlab.risk.laws import Floats, checked_history, checked_level
+from gridlab.risk.historical import Floats, checked_level, cvar, finite_number, var
+from gridlab.risk.laws import checked_history
 
 LEAST_EXCESSES = 10
 """Fewest losses above the threshold from which a tail is fitted."""
@@ -67,6 +67,8 @@ class GeneralisedPareto:
     body: Floats = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
+        finite_number(self.xi, "xi")
+        finite_number(self.threshold, "threshold")
         if not 0 < self.beta < np.inf:
             raise DataError(f"beta must be above 0 and finite, got {self.beta}")
         if not 0 < self.share_above <= 1:
@@ -74,13 +76,14 @@ class GeneralisedPareto:
 
     def var(self, level: float) -> float:
         """Quantile of the tail, or of the body below the threshold. [$]"""
-        if checked_level(level) < 1 - self.share_above:
+        level = checked_level(level)
+        if level < 1 - self.share_above:
             return float(var(self._body(level), self._level_in_body(level)))
         return self.threshold + self.beta * float(boxcox(self.share_above / (1 - level), self.xi))
 
     def cvar(self, level: float) -> float:
         """Mean beyond the VaR; refused where `xi` is 1 or more, as it is infinite. [$]"""
-        checked_level(level)
+        level = checked_level(level)
         if self.xi >= 1:
             raise DataError(
                 f"xi is {self.xi:.3g}, and from 1 on the mean beyond the VaR is infinite: take the VaR alone, a longer "

@@ -1,8 +1,11 @@
 """Measures by history: a loss has the scenarios given, each with its probability."""
 
 import math
+from numbers import Real
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError
@@ -39,8 +42,8 @@ def var(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = Non
     Raises
     ------
     DataError
-        If `level` is outside [0, 1), `loss` has no scenarios or one that is NaN or infinite, or `weights` are
-        negative, all zero or of another length.
+        If `level` is outside [0, 1), `loss` is a DataFrame or has no scenarios or one that is NaN or infinite, or
+        `weights` are negative, all zero, of another length or another index.
 
     References
     ----------
@@ -52,7 +55,7 @@ def var(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = Non
     >>> float(var([0, 0, 10, 30], level=0.5)), float(var([0, 0, 10, 30], level=0.6))
     (0.0, 10.0)
     """
-    loss, probability = checked_losses(loss, level, weights)
+    loss, level, probability = checked_losses(loss, level, weights)
     if _equal(probability):
         n_scenarios = loss.shape[-1]
         below = max(math.ceil(n_scenarios * (level - _ROUNDING)), 1) - 1
@@ -90,8 +93,8 @@ def cvar(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = No
     Raises
     ------
     DataError
-        If `level` is outside [0, 1), `loss` has no scenarios or one that is NaN or infinite, or `weights` are
-        negative, all zero or of another length.
+        If `level` is outside [0, 1), `loss` is a DataFrame or has no scenarios or one that is NaN or infinite, or
+        `weights` are negative, all zero, of another length or another index.
 
     References
     ----------
@@ -105,7 +108,7 @@ def cvar(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | None = No
     >>> round(float(cvar([0, 0, 10, 30], level=0.6)), 9)  # all of 30 and 0.15/0.25 of 10
     22.5
     """
-    loss, probability = checked_losses(loss, level, weights)
+    loss, level, probability = checked_losses(loss, level, weights)
     if _equal(probability):
         return _equal_cvar(loss, loss.shape[-1] * (1 - level))
     worst_first, mass = _worst(loss, probability, 1 - level)
@@ -120,7 +123,7 @@ def as_probabilities(weights: ArrayLike | None, n_scenarios: int) -> Floats:
     """Weights of scenarios scaled to sum to 1, equal when omitted, shape (n_scenarios,). [-]"""
     if weights is None:
         return np.full(n_scenarios, 1 / n_scenarios)
-    weights = np.asarray(weights, dtype=float)
+    weights = as_numbers(weights, "weights")
     if weights.shape != (n_scenarios,):
         raise DataError(f"weights must have shape ({n_scenarios},), one for each scenario, got {weights.shape}")
     rule = "weights must be finite, not negative and not all zero"
@@ -134,25 +137,110 @@ def as_probabilities(weights: ArrayLike | None, n_scenarios: int) -> Floats:
     return np.asarray(weights / total)
 
 
-def checked_losses(loss: ArrayLike, level: float, weights: ArrayLike | None) -> tuple[Floats, Floats]:
-    """Losses of the scenarios that can occur and their probabilities, or the sentence why there is no measure."""
-    if not 0 <= level < 1:
-        raise DataError(f"level must be in [0, 1), got {level}")
+def checked_losses(loss: ArrayLike, level: float, weights: ArrayLike | None) -> tuple[Floats, float, Floats]:
+    """Losses of the scenarios that can occur, the level and the probabilities, or why there is no measure."""
+    level = checked_level(level)
+    refuse_other_index(loss=loss, weights=weights)
     loss = as_series(loss, "loss", "scenarios")
     probability = as_probabilities(weights, loss.shape[-1])
     occurs = probability > 0
-    return (loss, probability) if occurs.all() else (loss[..., occurs], probability[occurs])
+    return (loss, level, probability) if occurs.all() else (loss[..., occurs], level, probability[occurs])
+
+
+def checked_level(level: Any, *, above_zero: bool = False) -> float:
+    """
+    The confidence level, refused outside [0, 1), or (0, 1); one of single precision is the decimal that it prints as.
+
+    Examples
+    --------
+    >>> checked_level(np.float32(0.6)), checked_level(0)
+    (0.6, 0.0)
+    >>> checked_level(95)
+    Traceback (most recent call last):
+    gridlab.errors.DataError: level must be in [0, 1), got 95: write one number, 0.95 for 95 %
+    """
+    number = level[()] if isinstance(level, np.ndarray) else level
+    if isinstance(number, Real):
+        value = float(str(number)) if isinstance(number, np.floating) else float(number)
+        if 0 <= value < 1 and not (above_zero and value == 0):
+            return value
+    interval, got = "(0, 1)" if above_zero else "[0, 1)", repr(level) if isinstance(level, str) else level
+    raise DataError(f"level must be in {interval}, got {got}: write one number, 0.95 for 95 %")
 
 
 def as_series(values: ArrayLike, name: str, along: str) -> Floats:
     """Numbers with something along the last axis and all of them finite, shape (..., n)."""
-    values = np.asarray(values, dtype=float)
-    if values.ndim == 0 or values.shape[-1] == 0:
-        raise DataError(f"{name} needs {along} along its last axis, got shape {values.shape}")
+    numbers = as_numbers(values, name)
+    if numbers.ndim == 0 or numbers.shape[-1] == 0:
+        raise DataError(f"{name} needs {along} along its last axis, got shape {numbers.shape}")
+    return finite(numbers, name)
+
+
+def as_numbers(values: ArrayLike, name: str) -> Floats:
+    """Values as an array, of which tables and masked arrays are refused."""
+    refuse_table(values, name)
+    return np.asarray(values, dtype=float)
+
+
+def finite(values: Floats, name: str, remedy: str = "drop or fill it") -> Floats:
+    """The values, refused where one is NaN or infinite, with its position."""
     if not np.isfinite(values).all():
         first = np.argwhere(~np.isfinite(values))[0].tolist()
-        raise DataError(f"{name} must be finite, with no NaN, got {values[tuple(first)]} at {first}: drop or fill it")
+        raise DataError(f"{name} must be finite, with no NaN, got {values[tuple(first)]} at {first}: {remedy}")
     return values
+
+
+def finite_number(value: Any, name: str) -> float:
+    """One number, refused where it is NaN, infinite or none."""
+    number = value[()] if isinstance(value, np.ndarray) else value
+    if not isinstance(number, Real) or not math.isfinite(number):
+        raise DataError(f"{name} must be one finite number, got {value}")
+    return float(number)
+
+
+def refuse_table(values: Any, name: str) -> None:
+    """Refuse what numpy would read with time on the first axis, or without its mask."""
+    if isinstance(values, pd.DataFrame):
+        raise DataError(
+            f"{name} is a DataFrame of shape {values.shape}, but time (scenarios) lies on the last axis: "
+            "give table.to_numpy().T"
+        )
+    refuse_masked(values, name)
+
+
+def refuse_masked(values: Any, name: str) -> None:
+    """Refuse an array whose mask numpy would leave behind."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise DataError(f"{name} is a masked array, whose mask would be lost: drop or fill what is masked")
+
+
+def refuse_other_index(**inputs: Any) -> None:
+    """Refuse series that are matched by position where their indices differ."""
+    indices = {name: values.index for name, values in inputs.items() if isinstance(values, pd.Series)}
+    first = next(iter(indices), "")
+    for name, index in indices.items():
+        if not index.equals(indices[first]):
+            raise DataError(
+                f"{first} and {name} must have the same index, got {_span(indices[first])} and {_span(index)}: "
+                "keep the days of both, or give arrays"
+            )
+
+
+def refuse_unordered(index: pd.Index) -> None:
+    """Refuse an index whose dates do not rise."""
+    falls = np.flatnonzero(~(index[1:] > index[:-1]))
+    if len(falls):
+        raise DataError(f"dates must rise, got {as_day(index[falls[0] + 1])} after {as_day(index[falls[0]])}")
+
+
+def as_day(label: Any) -> str:
+    """How a message names a day of an index."""
+    return str(label.date()) if isinstance(label, pd.Timestamp) else str(label)
+
+
+def _span(index: pd.Index) -> str:
+    days = f"{as_day(index[0])} to {as_day(index[-1])}" if len(index) else "nothing"
+    return f"{days} ({len(index)} rows)"
 
 
 def _equal(probability: Floats) -> bool:

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gridlab.errors import DataError
-from gridlab.risk.historical import cvar, var
-
-Floats = NDArray[np.float64]
+from gridlab.risk.historical import Floats, as_numbers, cvar, finite, var
 
 LEAST_LOSSES = 20
 """Fewest losses from which a law is fitted; history itself needs one."""
@@ -103,19 +101,12 @@ def updated(model: LossModel, history: ArrayLike) -> LossModel:
 
 def checked_history(history: ArrayLike, *, least: int = LEAST_LOSSES, varies: bool = False) -> Floats:
     """The losses, copied; refused where fewer than `least`, not finite or, if they must vary, all equal."""
-    losses = np.array(history, dtype=float)
-    if losses.ndim != 1 or len(losses) < least:
-        raise DataError(f"needs at least {least} losses, one a day, got shape {losses.shape}: give more days")
-    if not np.isfinite(losses).all():
-        position = int(np.argmin(np.isfinite(losses)))
-        raise DataError(f"losses must be finite, got {losses[position]} at position {position}: leave such days out")
+    losses = as_numbers(history, "history").copy()
+    if losses.ndim != 1:
+        raise DataError(f"a history has one axis, a loss for each day, got shape {losses.shape}: give one series")
+    if len(losses) < least:
+        raise DataError(f"needs at least {least} losses, one a day, got {len(losses)}: give more days")
+    finite(losses, "losses", "leave such days out")
     if varies and np.ptp(losses) == 0:
         raise DataError(f"every loss is {losses[0]:g}, so this law has no fit: take 'history' or 'normal'")
     return losses
-
-
-def checked_level(level: float) -> float:
-    """The confidence level, refused outside [0, 1)."""
-    if not 0 <= level < 1:
-        raise DataError(f"level must be in [0, 1), got {level}")
-    return float(level)

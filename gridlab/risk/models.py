@@ -11,7 +11,8 @@ from gridlab.errors import DataError
 from gridlab.family import Family
 from gridlab.risk.filtered import fit_filtered_history, fit_garch_normal, fit_garch_pareto, fit_garch_student
 from gridlab.risk.generalised_pareto import fit_generalised_pareto
-from gridlab.risk.laws import Floats, LossModel, checked_history, checked_level, fit_history
+from gridlab.risk.historical import Floats, checked_level
+from gridlab.risk.laws import LossModel, checked_history, fit_history
 from gridlab.risk.parametric import fit_cornish_fisher, fit_normal, fit_student
 
 Fit = Callable[[ArrayLike], LossModel]

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gridlab.errors import DataError
-from gridlab.risk.historical import as_probabilities, cvar, var
-from gridlab.risk.laws import Floats, checked_level
+from gridlab.risk.historical import Floats, as_probabilities, checked_level, cvar, refuse_masked, var
 
 LEAST_TAIL = 10
 """Fewest scenarios beyond the VaR, as many as they are worth when all count the same, from which errors are stated."""
@@ -90,8 +89,10 @@ def monte_carlo(
     >>> abs(risk.cvar - 5**0.5 * 2.062713) < 2 * risk.cvar_error, round(risk.cvar_error, 2)
     (True, 0.05)
     """
-    if checked_level(level) == 0:
+    level = checked_level(level)
+    if level == 0:
         raise DataError("level must be above 0, got 0: the least loss that can occur has no error")
+    refuse_masked(paths, "paths")
     paths = np.asarray(paths, dtype=float)
     loss = _losses(loss_of_paths, paths)
     probability = as_probabilities(weights, len(loss))
@@ -111,8 +112,11 @@ def _losses(loss_of_paths: Callable[[Floats], ArrayLike], paths: Floats) -> Floa
     if paths.ndim == 0 or len(paths) == 0:
         raise DataError(f"paths need at least one scenario on their first axis, got shape {paths.shape}")
     loss = np.asarray(loss_of_paths(paths), dtype=float)
-    if loss.shape != (len(paths),) or not np.isfinite(loss).all():
+    if loss.shape != (len(paths),):
         raise DataError(f"needs one finite loss for each of {len(paths)} paths, got shape {loss.shape}")
+    if not np.isfinite(loss).all():
+        path = int(np.argmin(np.isfinite(loss)))
+        raise DataError(f"the loss of path {path} is {loss[path]}: give a finite loss for each path")
     return loss
 
 

@@ -3,11 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gridlab.errors import DataError
-
-Floats = NDArray[np.float64]
+from gridlab.risk.historical import Floats, as_probabilities
 
 _ROUNDING = 1e-9  # statistics that differ by less, relative to 1 and their size, are equal
 
@@ -26,7 +25,8 @@ def exact_p_value(
     P-value of a statistic whose law is a list of values: :math:`P(S > s) + U P(S = s)`, U uniform on [0, 1).
 
     The coin U makes the p-value uniform under the hypothesis, so that a test at 5 % rejects in exactly 5 % of the
-    cases, however few the values are. Without `rng` U is 1: the test rejects in 5 % of the cases or fewer.
+    cases, however few the values are. Without `rng` U is 1: the test rejects in 5 % of the cases or fewer, and in far
+    fewer where one value holds much of the probability.
 
     Parameters
     ----------
@@ -44,6 +44,11 @@ def exact_p_value(
     ndarray, shape (...)
         P-values. [-]
 
+    Raises
+    ------
+    DataError
+        If the statistic is NaN, there is not one probability for each value, or these are negative, NaN or all zero.
+
     Examples
     --------
     >>> float(exact_p_value(1, [0, 1, 2], [0.5, 0.4, 0.1]))
@@ -53,7 +58,11 @@ def exact_p_value(
     True
     """
     statistic, values = np.asarray(statistic, dtype=float), np.asarray(values, dtype=float)
-    order, share = np.argsort(values), np.asarray(probability) / np.sum(probability)
+    if np.isnan(statistic).any():
+        raise DataError("a statistic is NaN, and so has no p-value: leave it out")
+    if values.ndim != 1 or np.isnan(values).any():
+        raise DataError(f"values must be of shape (n_values,) and not NaN, got {values}")
+    order, share = np.argsort(values), as_probabilities(probability, len(values))
     at_least = np.append(np.cumsum(share[order][::-1])[::-1], 0.0)
     slack = _slack(statistic)
     greater = at_least[np.searchsorted(values[order], statistic + slack, side="right")]

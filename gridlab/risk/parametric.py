@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaln, ndtr, ndtri, psi, stdtrit
 
 from gridlab.errors import DataError
-from gridlab.risk.laws import Floats, checked_history, checked_level
+from gridlab.risk.historical import Floats, checked_level, finite_number
+from gridlab.risk.laws import checked_history
 
 MOST_NU = 1000.0
 """Degrees of freedom at which a Student t counts as normal."""
@@ -48,6 +49,7 @@ class Normal:
     std: float
 
     def __post_init__(self) -> None:
+        finite_number(self.mean, "mean")
         _not_negative("std", self.std)
 
     def var(self, level: float) -> float:
@@ -94,6 +96,7 @@ class Student:
     nu: float
 
     def __post_init__(self) -> None:
+        finite_number(self.mean, "mean")
         _not_negative("scale", self.scale)
         if not 1 < self.nu < np.inf:
             raise DataError(f"nu must be above 1 and finite, got {self.nu}: the mean beyond the VaR would be infinite")
@@ -104,7 +107,8 @@ class Student:
 
     def cvar(self, level: float) -> float:
         """Mean beyond the quantile. [$]"""
-        quantile, nu = self._quantile(checked_level(level)), self.nu
+        level, nu = checked_level(level), self.nu
+        quantile = self._quantile(level)
         log_density = gammaln((nu + 1) / 2) - gammaln(nu / 2) - np.log(nu * np.pi) / 2
         log_tail = log_density - (nu - 1) / 2 * np.log1p(quantile**2 / nu)
         return self.mean + self.scale * float(np.exp(log_tail)) * nu / (nu - 1) / (1 - level)
@@ -159,6 +163,8 @@ class CornishFisher:
     excess_kurtosis: float
 
     def __post_init__(self) -> None:
+        for name in ("mean", "skewness", "excess_kurtosis"):
+            finite_number(getattr(self, name), name)
         _not_negative("std", self.std)
 
     @property
@@ -169,12 +175,12 @@ class CornishFisher:
 
     def var(self, level: float) -> float:
         """Quantile of the expansion, rearranged outside the domain. [$]"""
-        checked_level(level)
-        return self.mean + (self.std * self._quantile(level) if self.std else 0.0)
+        return self.mean + (self.std * self._quantile(checked_level(level)) if self.std else 0.0)
 
     def cvar(self, level: float) -> float:
         """Mean of the expansion beyond the VaR. [$]"""
-        if checked_level(level) == 0:
+        level = checked_level(level)
+        if level == 0:
             return self.mean
         if not self.is_monotone:
             return self.mean + self.std * _law_tail_mean(self._expansion, self._quantile(level), level)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from gridlab.errors import DataError
 from gridlab.risk.drawdown import log_growth, max_drawdown, ulcer_index
-from gridlab.risk.historical import Floats, as_series, cvar
+from gridlab.risk.historical import Floats, as_series, cvar, finite_number, refuse_other_index
 
 LEAST_PROFIT = 0.01
 """Profit of a day below which a share of it says nothing. [$]"""
@@ -69,7 +69,8 @@ def capture_ratio(profit: ArrayLike, benchmark: ArrayLike, *, least: float = LEA
     Raises
     ------
     DataError
-        If either has no days or one that is NaN or infinite, or they are of different days.
+        If either is a DataFrame, has no days or one that is NaN or infinite, they are of different days, or series
+        with different indices, or `least` is NaN, infinite or negative.
 
     Examples
     --------
@@ -84,12 +85,19 @@ def ratio_of_totals(total: ArrayLike, of: ArrayLike, n_days: int, *, least: floa
     """
     The quotient of two totals over `n_days` days, NaN where `of` is no profit worth the name: `least` a day or less.
 
+    Raises
+    ------
+    DataError
+        If `n_days` is below 1, or `least` is NaN, infinite or negative.
+
     Examples
     --------
     >>> ratio_of_totals([50.0, 50.0], [100.0, 0.01], 2).tolist()
     [0.5, nan]
     """
-    of = np.asarray(of, dtype=float)
+    if n_days < 1:
+        raise DataError(f"n_days must be at least 1, got {n_days}")
+    of, least = np.asarray(of, dtype=float), _checked_least(least)
     return np.asarray(np.asarray(total, dtype=float) / np.where(of > least * n_days, of, np.nan))
 
 
@@ -117,7 +125,8 @@ def regret(profit: ArrayLike, benchmark: ArrayLike) -> Regret:
     Raises
     ------
     DataError
-        If either has no days or one that is NaN or infinite, or they are of different days.
+        If either is a DataFrame, has no days or one that is NaN or infinite, or they are of different days, or series
+        with different indices.
 
     Examples
     --------
@@ -152,7 +161,8 @@ def share_of_best_days(profit: ArrayLike, share: float = 0.01, *, least: float =
     Raises
     ------
     DataError
-        If `profit` has no days or one that is NaN or infinite, or `share` is outside (0, 1].
+        If `profit` has no days or one that is NaN or infinite, `share` is outside (0, 1], or `least` is NaN, infinite
+        or negative.
 
     Examples
     --------
@@ -162,8 +172,8 @@ def share_of_best_days(profit: ArrayLike, share: float = 0.01, *, least: float =
     profit = as_series(profit, "profit", "days")
     if not 0 < share <= 1:
         raise DataError(f"share must be in (0, 1], got {share}")
-    n_days = profit.shape[-1]
-    return ratio_of_totals(share * n_days * cvar(profit, 1 - share), profit.sum(axis=-1), n_days, least=least)
+    n_days, level = profit.shape[-1], min(1 - share, float(np.nextafter(1.0, 0.0)))
+    return ratio_of_totals(share * n_days * cvar(profit, level), profit.sum(axis=-1), n_days, least=least)
 
 
 def days_for_half(profit: ArrayLike, *, least: float = LEAST_PROFIT) -> Floats:
@@ -188,7 +198,7 @@ def days_for_half(profit: ArrayLike, *, least: float = LEAST_PROFIT) -> Floats:
     Raises
     ------
     DataError
-        If `profit` has no days or one that is NaN or infinite.
+        If `profit` has no days or one that is NaN or infinite, or `least` is NaN, infinite or negative.
 
     Examples
     --------
@@ -202,7 +212,7 @@ def days_for_half(profit: ArrayLike, *, least: float = LEAST_PROFIT) -> Floats:
     last = np.argmax(reached >= total[..., np.newaxis] / 2, axis=-1)[..., np.newaxis]
     beyond = np.take_along_axis(reached, last, axis=-1)[..., 0] - total / 2
     of_the_last = np.take_along_axis(best_first, last, axis=-1)[..., 0]
-    worth = total > least * profit.shape[-1]
+    worth = total > _checked_least(least) * profit.shape[-1]
     return np.asarray(np.where(worth, last[..., 0] + 1 - beyond / np.where(worth, of_the_last, 1.0), np.nan))
 
 
@@ -242,6 +252,11 @@ def mean_absolute_deviation(profit: ArrayLike) -> Floats:
     """
     Mean distance of the profits from their mean, shape (...), in the unit of `profit`; skfolio's is the same.
 
+    Raises
+    ------
+    DataError
+        If `profit` is a DataFrame, or has no periods or one that is NaN or infinite.
+
     Examples
     --------
     >>> float(mean_absolute_deviation([1.0, 3.0, 8.0]))
@@ -258,12 +273,17 @@ def downside_deviation(profit: ArrayLike, target: float = 0.0) -> Floats:
     skfolio's `semi_deviation` is the same with `biased` set and the target given; otherwise it divides by one period
     less, or measures from the mean.
 
+    Raises
+    ------
+    DataError
+        If `profit` is a DataFrame, or has no periods or one that is NaN or infinite, or `target` is NaN or infinite.
+
     Examples
     --------
     >>> float(downside_deviation([-3.0, 1.0, 5.0, -4.0]))
     2.5
     """
-    short = np.minimum(as_series(profit, "profit", "periods") - target, 0.0)
+    short = np.minimum(as_series(profit, "profit", "periods") - finite_number(target, "target"), 0.0)
     return np.asarray(np.sqrt((short**2).mean(axis=-1)))
 
 
@@ -290,8 +310,8 @@ def sharpe_ratio(profit: ArrayLike, *, capital: float, periods_per_year: float, 
     Raises
     ------
     DataError
-        If `profit` has no periods or one that is NaN or infinite, or `capital` or `periods_per_year` is not a finite
-        number above 0.
+        If `profit` is a DataFrame or has no periods or one that is NaN or infinite, `capital` or `periods_per_year` is
+        not a finite number above 0, or `target` is NaN or infinite.
 
     References
     ----------
@@ -331,11 +351,15 @@ def calmar_ratio(
     profit: ArrayLike, *, capital: float, periods_per_year: float, target: float = 0.0, compounded: bool = False
 ) -> Floats:
     """
-    Annual return over the greatest drawdown, both of the capital; NaN where there is no drawdown.
+    Annual return over the greatest drawdown, both of the capital; NaN where there is no drawdown [1]_.
 
     Arguments, refusals and shape are `sharpe_ratio`'s. If `compounded`, each return is earned on what the ones before
     have left, and the drawdown is a share of the greatest wealth; otherwise the annual return is the mean return times
-    `periods_per_year`, and the drawdown that of the sum.
+    `periods_per_year`, and the drawdown that of the sum. Young takes the last three years; here it is the record given.
+
+    References
+    ----------
+    .. [1] T. W. Young, "Calmar ratio: a smoother tool," Futures 20(1), 1991, p. 40.
 
     Examples
     --------
@@ -370,7 +394,8 @@ def probabilistic_sharpe_ratio(
     Probability that the true Sharpe ratio exceeds `benchmark`, given the length, skewness and tails of the record [1]_.
 
     Arguments, refusals and shape are `sharpe_ratio`'s; `benchmark` is an annual ratio as that function gives. It is NaN
-    where the returns do not vary. skfolio's function is the same in ratios of one period.
+    where the returns do not vary; a `benchmark` that is NaN or infinite is refused. skfolio's function is the same in
+    ratios of one period.
 
     References
     ----------
@@ -385,7 +410,8 @@ def probabilistic_sharpe_ratio(
     returns, periods = _returns(profit, capital, periods_per_year, target)
     sharpe = _sharpe(returns - target, returns)
     skewness, kurtosis = _standard_moment(returns, 3), _standard_moment(returns, 4)
-    return _exceedance(sharpe, returns.shape[-1], benchmark / np.sqrt(periods), skewness, kurtosis)
+    beside = finite_number(benchmark, "benchmark") / np.sqrt(periods)
+    return _exceedance(sharpe, returns.shape[-1], beside, skewness, kurtosis)
 
 
 def deflated_sharpe_ratio(
@@ -395,7 +421,8 @@ def deflated_sharpe_ratio(
     Probability that the true Sharpe ratio of the strategy picked from several is above 0, given how many were tried.
 
     It is the probabilistic Sharpe ratio beside the greatest one that as many trials without skill would have shown
-    [1]_.
+    [1]_. The trials must be independent: repeats, and strategies that are nearly the same, inflate their number and so
+    lower the probability. Give one of each kind, or the number that they are worth to `deflated_sharpe_from_moments`.
 
     Parameters
     ----------
@@ -469,8 +496,8 @@ def deflated_sharpe_from_moments(
     Raises
     ------
     DataError
-        If there are fewer than 2 periods or 1 trial, the variance is negative, or no returns have the skewness and
-        kurtosis given, as the kurtosis is below ``1 + skewness^2``.
+        If an argument is NaN or infinite, there are fewer than 2 periods or 1 trial, the variance is negative, or no
+        returns have the skewness and kurtosis given, as the kurtosis is below ``1 + skewness^2``.
 
     References
     ----------
@@ -483,6 +510,8 @@ def deflated_sharpe_from_moments(
     >>> round(deflated_sharpe_from_moments(2.5 / 250**0.5, 1250, **moments), 4)
     0.9004
     """
+    for name, value in {"sharpe": sharpe, "n_periods": n_periods, "skewness": skewness, "kurtosis": kurtosis}.items():
+        finite_number(value, name)
     if not n_periods >= 2:
         raise DataError(f"n_periods must be 2 or more, got {n_periods}")
     if not kurtosis >= 1 + skewness**2:
@@ -565,7 +594,7 @@ def _returns(profit: ArrayLike, capital: float, periods_per_year: float, target:
             "capital must be declared, as profits have no rate of return without it: give the $ put at risk, or 1.0 "
             "where profit holds returns already"
         )
-    as_series([target], "target", "a return")
+    finite_number(target, "target")
     returns = as_series(profit, "profit", "periods") / _positive(capital, "capital", "$")
     return returns, _positive(periods_per_year, "periods_per_year", "1/year")
 
@@ -576,7 +605,14 @@ def _positive(value: Any, name: str, unit: str) -> float:
     return float(value)
 
 
+def _checked_least(least: float) -> float:
+    if finite_number(least, "least") < 0:
+        raise DataError(f"least must not be negative, got {least}: a profit below nothing is none to have a share of")
+    return float(least)
+
+
 def _same_days(profit: ArrayLike, benchmark: ArrayLike) -> tuple[Floats, Floats]:
+    refuse_other_index(profit=profit, benchmark=benchmark)
     profit, benchmark = as_series(profit, "profit", "days"), as_series(benchmark, "benchmark", "days")
     if profit.shape[-1] != benchmark.shape[-1]:
         raise DataError(

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from gridlab.errors import DataError
-from gridlab.risk.laws import Floats, LossModel, checked_level, updated
+from gridlab.risk.historical import Floats, as_day, checked_level, refuse_unordered
+from gridlab.risk.laws import LossModel, updated
 from gridlab.risk.models import LOSS_MODELS
 
 
@@ -30,7 +31,14 @@ class Rolled:
     models: tuple[LossModel, ...]
 
     def simulate(self, n: int, *, rng: np.random.Generator) -> Floats:
-        """Losses drawn from each day's model, shape (n, n_days), as tests of expected shortfall need them. [$]"""
+        """
+        Losses drawn from each day's model, shape (n, n_days), as tests of expected shortfall need them. [$]
+
+        Raises
+        ------
+        DataError
+            If `n` is below 1.
+        """
         if n < 1:
             raise DataError(f"n must be at least 1, got {n}")
         return np.column_stack([model.sample(n, rng=rng) for model in self.models])
@@ -69,8 +77,8 @@ def roll_measures(
     Raises
     ------
     DataError
-        If the dates do not rise, a loss is not finite, there are no more days than the window, an option is out of
-        its range, or the model refuses a window: the message has the date.
+        If `loss` is no Series, its dates do not rise, a loss is not finite, there are no more days than the window, an
+        option is out of its range, or the model refuses a window: the message has the date.
 
     Examples
     --------
@@ -81,7 +89,7 @@ def roll_measures(
     2024-01-05   9.0  2.0   4.5
     2024-01-06   3.0  4.0   7.0
     """
-    checked_level(level)
+    level = checked_level(level)
     fit = LOSS_MODELS[model] if isinstance(model, str) else model
     values = _checked(loss, window, refit_every)
     models: list[LossModel] = []
@@ -93,28 +101,26 @@ def roll_measures(
             models.append(fit(history) if due else updated(models[-1], history))
             rows.append((values[day], models[-1].var(level), models[-1].cvar(level)))
         except DataError as error:
-            raise DataError(f"{_name(model)} has no measures for {_date(loss.index[day])}: {error}") from error
+            raise DataError(f"{_name(model)} has no measures for {as_day(loss.index[day])}: {error}") from error
     dates = loss.index[window:].rename("date")
     return Rolled(pd.DataFrame(rows, index=dates, columns=["loss", "var", "cvar"]), tuple(models))
 
 
 def _checked(loss: pd.Series, window: int, refit_every: int) -> Floats:
+    if not isinstance(loss, pd.Series):
+        raise DataError(f"loss must be a Series of daily losses on its dates, got a {type(loss).__name__}")
+    if not (isinstance(window, Integral) and isinstance(refit_every, Integral)):
+        raise DataError(f"window and refit_every must be whole numbers of days, got {window} and {refit_every}")
     if window < 1 or refit_every < 1:
         raise DataError(f"window and refit_every must be at least 1, got {window} and {refit_every}")
     if len(loss) <= window:
         raise DataError(f"a window of {window} days leaves none of {len(loss)} to measure: take a shorter window")
-    falls = np.flatnonzero(~(loss.index[1:] > loss.index[:-1]))
-    if len(falls):
-        raise DataError(f"dates must rise, got {_date(loss.index[falls[0] + 1])} after {_date(loss.index[falls[0]])}")
+    refuse_unordered(loss.index)
     values = np.asarray(loss, dtype=float)
     if not np.isfinite(values).all():
         first = int(np.argmin(np.isfinite(values)))
-        raise DataError(f"losses must be finite, got {values[first]} on {_date(loss.index[first])}: drop such days")
+        raise DataError(f"losses must be finite, got {values[first]} on {as_day(loss.index[first])}: drop such days")
     return values
-
-
-def _date(label: Any) -> str:
-    return str(label.date()) if isinstance(label, pd.Timestamp) else str(label)
 
 
 def _name(model: str | Callable[[ArrayLike], LossModel]) -> str:

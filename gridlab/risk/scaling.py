@@ -88,7 +88,7 @@ def dynamic_limit(
     *,
     reference: float | None = None,
     least: float = 0.0,
-    most: float = np.inf,
+    most: float | None = None,
 ) -> pd.Series:
     """
     A limit that follows the market's volatility: half of it where the market moves twice as much as usual.
@@ -98,42 +98,48 @@ def dynamic_limit(
     limit : float
         Limit at the reference volatility, of a loss or of a power. [$ or MW]
     volatility : Series, shape (n_days,)
-        Volatility of each day as known before it, as from `ewma_volatility` or `garch_volatility`.
+        Volatility of each day as known before it, as from `ewma_volatility` or `garch_volatility`, whose last row is of
+        the day to come.
     reference : float, optional
         Volatility at which the limit is `limit`, above 0. When omitted, the median of the volatility up to and with
         the day, so that no day's limit depends on what comes after it.
-    least, most : float
-        Bounds of the limit, in its unit.
+    least, most : float, optional
+        Bounds of the limit, in its unit; zero and `limit` itself when omitted, so that a calm market raises no limit.
 
     Returns
     -------
     Series, shape (n_days,)
-        ``limit * reference / volatility`` within the bounds. It is `limit`, within the bounds, where the volatility is
-        not known yet (NaN) or is zero as its reference is; it is `most` where the volatility alone is zero.
+        ``limit * reference / volatility`` within the bounds. A volatility that is not known (NaN) counts as the last
+        that was; before the first the limit is `limit`, and so it is where the volatility is zero as its reference is,
+        all within the bounds; it is `most` where the volatility alone is zero.
 
     Raises
     ------
     DataError
-        If a volatility is negative or infinite, `limit` or `reference` is not positive and finite, or the bounds are
-        not ``0 <= least <= most``.
+        If a volatility is negative or infinite, the days do not rise, `limit` or `reference` is not positive and
+        finite, or the bounds are not ``0 <= least <= most``.
 
     Examples
     --------
     >>> volatility = pd.Series([float("nan"), 2.0, 2.0, 8.0, 1.0])
     >>> dynamic_limit(100.0, volatility, most=150.0).tolist()
     [100.0, 100.0, 100.0, 25.0, 150.0]
+    >>> dynamic_limit(100.0, volatility).tolist()
+    [100.0, 100.0, 100.0, 25.0, 100.0]
     """
     _require_positive("limit", limit)
     if reference is not None:
         _require_positive("reference", reference)
+    most = limit if most is None else most
     if not 0 <= least <= most:
         raise DataError(f"the bounds must be 0 <= least <= most, got {least} and {most}")
+    _refuse_disorder(volatility, "volatility")
     bad = (volatility < 0) | np.isinf(volatility)
     if bad.any():
         raise DataError(f"volatility is {volatility[bad].iloc[0]} at {volatility.index[bad][0]}: it must be 0 or more")
     usual = volatility.expanding().median() if reference is None else reference
     with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = (limit * usual / volatility).fillna(limit)
+        scaled = (limit * usual / volatility.ffill()).fillna(limit)
     return scaled.clip(least, most).rename("limit")
 
 
@@ -144,20 +150,22 @@ def ewma_volatility(values: pd.Series, *, half_life: float) -> pd.Series:
     Parameters
     ----------
     values : Series, shape (n_days,)
-        Changes or errors of mean zero, such as differences of daily profit or of the daily mean price, in order of
-        time; a NaN is passed over. [any unit]
+        Changes or errors of mean zero, in order of time: their size is taken as it is, with no mean taken off, so that
+        a steady loss of 100 would count as a move of 100. Of daily losses give the changes, ``loss.diff()``, or what is
+        beyond their mean before the day, ``loss - loss.expanding().mean().shift()``. A NaN is passed over. [any unit]
     half_life : float
         Days after which the weight of a day has halved, above 0. [days]
 
     Returns
     -------
-    Series, shape (n_days,)
-        Volatility of each day as known before it, NaN until there is a value before it. [the unit of `values`]
+    Series, shape (n_days + 1,)
+        Volatility of each day as known before it, and of the day after the last, dated a day (or, without dates, one)
+        later: `.iloc[-1]` is tomorrow's. NaN until there is a value before it. [the unit of `values`]
 
     Raises
     ------
     DataError
-        If `half_life` is not positive and finite, or a value is infinite.
+        If `half_life` is not positive and finite, there are no values or one is infinite, or the days do not rise.
 
     References
     ----------
@@ -166,10 +174,10 @@ def ewma_volatility(values: pd.Series, *, half_life: float) -> pd.Series:
     Examples
     --------
     >>> ewma_volatility(pd.Series([3.0, 3.0, 0.0, 0.0]), half_life=1.0).round(3).tolist()
-    [nan, 3.0, 3.0, 1.964]
+    [nan, 3.0, 3.0, 1.964, 1.342]
     """
     _require_positive("half_life", half_life)
-    _refuse_infinite(values)
+    values = _with_next_day(values)
     variance = (values.astype(float) ** 2).ewm(halflife=half_life).mean().shift()
     return pd.Series(np.sqrt(variance), name="volatility")
 
@@ -181,7 +189,8 @@ def garch_volatility(values: pd.Series, *, first: int = 250, refit_every: int = 
     Parameters
     ----------
     values : Series, shape (n_days,)
-        Changes or errors of mean zero, in order of time; a NaN counts as one of the size expected. [any unit]
+        Changes or errors of mean zero, in order of time, as in `ewma_volatility`; a NaN counts as one of the size
+        expected. [any unit]
     first : int
         Days before the first fit, at least 50. [days]
     refit_every : int
@@ -189,13 +198,15 @@ def garch_volatility(values: pd.Series, *, first: int = 250, refit_every: int = 
 
     Returns
     -------
-    Series, shape (n_days,)
-        Volatility of each day as known before it, NaN for the first `first` days. [the unit of `values`]
+    Series, shape (n_days + 1,)
+        Volatility of each day as known before it, and of the day after the last, dated a day (or, without dates, one)
+        later: `.iloc[-1]` is tomorrow's. NaN for the first `first` days. [the unit of `values`]
 
     Raises
     ------
     DataError
-        If a value is infinite, `first` is below 50, `refit_every` below 1, or the days of a fit do not vary.
+        If there are no values or one is infinite, the days do not rise, `first` is below 50, `refit_every` below 1, or
+        the values of a fit do not vary.
 
     Examples
     --------
@@ -207,12 +218,12 @@ def garch_volatility(values: pd.Series, *, first: int = 250, refit_every: int = 
     """
     if first < LEAST_SHOCKS or refit_every < 1:
         raise DataError(f"needs first >= {LEAST_SHOCKS} and refit_every >= 1 day, got {first} and {refit_every}")
-    _refuse_infinite(values)
-    shocks, volatility = values.to_numpy(float), np.full(len(values), np.nan)
-    for start in range(first, len(shocks), refit_every):
-        stop = min(start + refit_every, len(shocks))
+    days = _with_next_day(values).index
+    shocks, volatility = values.to_numpy(float), np.full(len(days), np.nan)
+    for start in range(first, len(days), refit_every):
+        stop = min(start + refit_every, len(days))
         volatility[start:stop] = np.sqrt(fit_garch(shocks[:start]).variance(shocks[: stop - 1])[start:])
-    return pd.Series(volatility, index=values.index, name="volatility")
+    return pd.Series(volatility, index=days, name="volatility")
 
 
 def _pair(loss: ArrayLike, fixed: ArrayLike | None) -> tuple[Floats, Floats]:
@@ -239,7 +250,21 @@ def _require_positive(name: str, value: float) -> None:
         raise DataError(f"{name} must be positive and finite, got {value}")
 
 
-def _refuse_infinite(values: pd.Series) -> None:
+def _with_next_day(values: pd.Series) -> pd.Series:
+    """The values, checked, and a NaN on the day after the last."""
     infinite = np.isinf(values.to_numpy(float))
     if infinite.any():
         raise DataError(f"values are infinite at {values.index[int(np.argmax(infinite))]}: correct it or set it to NaN")
+    _refuse_disorder(values, "values")
+    last = values.index[-1]
+    after = last + (pd.DateOffset(days=1) if isinstance(last, pd.Timestamp) else 1)
+    return values.reindex(values.index.append(pd.Index([after], name=values.index.name)))
+
+
+def _refuse_disorder(values: pd.Series, name: str) -> None:
+    if not len(values):
+        raise DataError(f"{name} must have at least one day, got none")
+    if not isinstance(values.index, pd.DatetimeIndex | pd.PeriodIndex) and values.index.dtype.kind not in "iuf":
+        raise DataError(f"{name} must be indexed by dates or numbers of days, got {values.index.dtype}: set its index")
+    if not (values.index.is_monotonic_increasing and values.index.is_unique):
+        raise DataError(f"the days of {name} must rise, each once: sort them and keep one row a day")

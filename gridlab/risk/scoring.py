@@ -8,13 +8,12 @@ that the tests of `gridlab.evaluate` can say whether two models differ by more t
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from gridlab.errors import DataError
+from gridlab.risk.historical import Floats, as_numbers, checked_level, finite, finite_number, refuse_other_index
 from gridlab.risk.historical import cvar as historical_cvar
-
-Floats = NDArray[np.float64]
 
 Form = Literal["logistic", "zero_homogeneous"]
 
@@ -50,7 +49,8 @@ def quantile_score(loss: ArrayLike, var: ArrayLike, level: float) -> Floats:
     Raises
     ------
     DataError
-        If `level` is outside (0, 1), a value is not finite, or the shapes do not fit.
+        If `level` is outside (0, 1), a value is not finite, an argument is a DataFrame, or the shapes or indices do not
+        fit.
 
     References
     ----------
@@ -62,6 +62,7 @@ def quantile_score(loss: ArrayLike, var: ArrayLike, level: float) -> Floats:
     >>> quantile_score([0.0, 10.0, 30.0], 10.0, level=0.9).round(6).tolist()
     [1.0, 0.0, 18.0]
     """
+    level = checked_level(level, above_zero=True)
     loss, var, _ = checked_measures(loss, var, var, level)
     return np.asarray(np.maximum(loss - var, 0.0) - (1 - level) * (loss - var))
 
@@ -111,8 +112,8 @@ def fissler_ziegel(
     Raises
     ------
     DataError
-        As `quantile_score` does, and if a CVaR is below its VaR, there is no such form, `scale` is not above 0, or a
-        CVaR is not above 0 where it must be.
+        As `quantile_score` does, and if a CVaR is below its VaR, there is no such form, `centre` is not finite, `scale`
+        is not above 0, or a CVaR is not above 0 where it must be.
 
     References
     ----------
@@ -131,6 +132,7 @@ def fissler_ziegel(
     >>> bool(right.mean() < wrong.mean())
     True
     """
+    level = checked_level(level, above_zero=True)
     measured = checked_measures(loss, var, cvar, level)
     if form not in ("logistic", "zero_homogeneous"):
         raise DataError(f"form must be 'logistic' or 'zero_homogeneous', got {form!r}")
@@ -140,7 +142,7 @@ def fissler_ziegel(
     above = worst - np.median(measured.loss, axis=-1, keepdims=True)
     if scale is not None and not 0 < scale < np.inf:
         raise DataError(f"scale must be above 0 $, got {scale}")
-    k = worst if centre is None else centre
+    k = worst if centre is None else finite_number(centre, "centre")
     s = np.where(above > 0, above, 1.0) if scale is None else scale
     standard = (measured.cvar - k) / s
     quantile = np.maximum(measured.loss - measured.var, 0.0) - (1 - level) * (measured.loss - measured.var)
@@ -154,20 +156,18 @@ def checked_measures(loss: ArrayLike, var: ArrayLike, cvar: ArrayLike, level: fl
     Raises
     ------
     DataError
-        If `level` is outside (0, 1), a value is not finite, the shapes do not fit, or a CVaR is below its VaR.
+        If `level` is outside (0, 1), a value is not finite, an argument is a DataFrame, the shapes or indices do not
+        fit, or a CVaR is below its VaR.
 
     Examples
     --------
     >>> checked_measures([1.0, 5.0], 2.0, 3.0, 0.95).cvar.tolist()
     [3.0, 3.0]
     """
-    if not 0 < level < 1:
-        raise DataError(f"level must be in (0, 1), as 0.95, got {level}")
+    checked_level(level, above_zero=True)
     named = {"loss": loss, "var": var, "cvar": cvar}
-    arrays = {name: np.asarray(values, dtype=float) for name, values in named.items()}
-    for name, values in arrays.items():
-        if not np.isfinite(values).all():
-            raise DataError(f"{name} must be finite, got {values[~np.isfinite(values)][0]}: leave out the day")
+    refuse_other_index(**named)
+    arrays = {name: finite(as_numbers(values, name), name, "leave out the day") for name, values in named.items()}
     shapes = {name: values.shape for name, values in arrays.items()}
     try:
         together = np.broadcast_arrays(*arrays.values())

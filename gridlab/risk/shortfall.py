@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError
-from gridlab.risk.p_values import BacktestResult, Floats, simulated_p_value
+from gridlab.risk.historical import Floats, checked_level, finite, refuse_masked
+from gridlab.risk.p_values import BacktestResult, simulated_p_value
 from gridlab.risk.scoring import Measured, checked_measures
 
 Hits = NDArray[np.bool_]
@@ -80,13 +81,14 @@ def acerbi_szekely(
     Raises
     ------
     DataError
-        If `level` is outside (0, 1), a value is not finite, a CVaR is below its VaR, or the shapes do not fit.
+        If `level` is outside (0, 1), a value is not finite, a CVaR is below its VaR, `loss`, `var` or `cvar` is a
+        DataFrame, or the shapes or indices do not fit.
 
     References
     ----------
     .. [1] C. Acerbi and B. Szekely, "Backtesting expected shortfall," Risk, December 2014 (MSCI), tests 1 and 2.
-    .. [2] C. Acerbi and B. Szekely, "The minimally biased backtest for ES," Risk, September 2019; "General properties
-       of backtestable statistics," 2017, doi:10.2139/ssrn.2905109.
+    .. [2] C. Acerbi and B. Szekely, "General properties of backtestable statistics," 2017, doi:10.2139/ssrn.2905109,
+       where the ridge test is from; in short "The minimally biased backtest for ES," Risk, September 2019.
 
     Examples
     --------
@@ -96,6 +98,7 @@ def acerbi_szekely(
     >>> bool(result.unconditional.statistic < -0.3), float(result.unconditional.p_value)
     (True, 0.001)
     """
+    level = checked_level(level, above_zero=True)
     measured = checked_measures(loss, var, cvar, level)
     drawn = _simulated(simulated, var, cvar, measured.loss)
     z1, z2, ridge = (-statistic for statistic in _understatement(measured, level))
@@ -170,6 +173,7 @@ def mcneil_frey(
     >>> bool(mcneil_frey(loss, 2.353, 2.6, 0.95, rng=np.random.default_rng(1)).p_value < 0.01)
     True
     """
+    level = checked_level(level, above_zero=True)
     measured = checked_measures(loss, var, cvar, level)
     residuals, is_hit = _residuals(measured)
     statistic, defined = _studentised(residuals, is_hit), (measured.cvar > measured.var).all(axis=-1)
@@ -185,12 +189,12 @@ def mcneil_frey(
 
 def _simulated(simulated: ArrayLike, var: ArrayLike, cvar: ArrayLike, loss: Floats) -> Measured:
     """The draws, shape (n_simulations, ..., n_days), beside measures that broadcast with them."""
+    refuse_masked(simulated, "simulated")
     draws = np.asarray(simulated, dtype=float)
     if draws.ndim not in (2, loss.ndim + 1) or draws.shape[-1] != loss.shape[-1] or len(draws) == 0:
         shape = f"(n_simulations, {loss.shape[-1]})"
         raise DataError(f"simulated must have shape {shape}, draws of the losses of each day, got {draws.shape}")
-    if not np.isfinite(draws).all():
-        raise DataError(f"simulated must be finite, got {draws[~np.isfinite(draws)][0]}: draw from a model that holds")
+    finite(draws, "simulated", "draw from a model whose losses are finite")
     said = np.broadcast_arrays(np.asarray(var, dtype=float), np.asarray(cvar, dtype=float))
     if draws.ndim == 2 and said[0].ndim > 1:
         draws = draws.reshape(len(draws), *(1 for _ in said[0].shape[:-1]), -1)

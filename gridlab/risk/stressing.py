@@ -26,7 +26,7 @@ def worst_windows(profit: Profit, *, lengths: Sequence[int] = (1, 5, 20), n_wors
     profit : Series or DataFrame, shape (n_days,) or (n_days, n_services)
         Profit of each day, indexed by date; the whole is the sum of a row. [$]
     lengths : sequence of int
-        Lengths of the windows. [days]
+        Lengths of the windows, whole numbers. [days]
     n_worst : int
         Windows of each length.
 
@@ -39,8 +39,8 @@ def worst_windows(profit: Profit, *, lengths: Sequence[int] = (1, 5, 20), n_wors
     Raises
     ------
     DataError
-        If the profit is not finite or not in order of date, a length is not between 1 and the number of days, a
-        service has the name of a column of the answer, or `n_worst` is below 1.
+        If the profit is not finite or not in order of date, there is no length or one is no whole number between 1 and
+        the number of days, a service has the name of a column of the answer, or `n_worst` is below 1.
 
     Examples
     --------
@@ -53,6 +53,8 @@ def worst_windows(profit: Profit, *, lengths: Sequence[int] = (1, 5, 20), n_wors
     services = _services(profit)
     if n_worst < 1:
         raise DataError(f"n_worst must be at least 1 window, got {n_worst}")
+    if not len(lengths):
+        raise DataError("there are no lengths of windows: give at least one, as 1 for single days")
     rows = [row for length in lengths for row in _windows(services, length, n_worst)]
     index = pd.MultiIndex.from_tuples([row[:2] for row in rows], names=["length", "rank"])
     table = pd.DataFrame([row[2:4] for row in rows], columns=["start", "end"], index=index)
@@ -72,31 +74,34 @@ def stress_table(base: Profit, shocked: Mapping[str, Profit], *, limit: float | 
     shocked : mapping of str to Series or DataFrame
         The same days and services with a shock, by its name.
     limit : float, optional
-        Loss of a day that must not be passed. [$]
+        Loss of a day that must not be passed: a loss that is the limit keeps it. [$]
 
     Returns
     -------
     DataFrame
-        Index `shock`; columns `date` of the worst day, its `loss`, positive when money is paid, `change` of the profit
-        of all days against `base`, negative where the shock costs, the change by service where there are services
-        [$], and `breach`, whether the loss is above the limit, where there is one.
+        Index `shock`; columns `date` of the worst day, its `loss`, positive when money is paid, `base_loss`, that of
+        the worst day without the shock, which shows a breach that no shock has made, `change` of the profit of all days
+        against `base`, negative where the shock costs, the change by service where there are services [$], and
+        `breach`, whether the loss is above the limit, where there is one.
 
     Raises
     ------
     DataError
-        If there is no shock, the profit is not finite or not in order of date, or a shock covers other days or
-        services than `base`.
+        If there is no shock, the profit is not finite or not in order of date, a shock covers other days or services
+        than `base`, or the limit is NaN.
 
     Examples
     --------
     >>> dates = pd.date_range("2024-01-01", periods=3, name="date")
     >>> base = pd.Series([10.0, 12.0, 8.0], index=dates)
     >>> table = stress_table(base, {"spike": base - [0, 40, 0], "calm": base}, limit=20.0)
-    >>> table[["loss", "change", "breach"]].values.tolist()
-    [[28.0, -40.0, True], [-8.0, 0.0, False]]
+    >>> table[["loss", "base_loss", "change", "breach"]].values.tolist()
+    [[28.0, -8.0, -40.0, True], [-8.0, -8.0, 0.0, False]]
     """
     if not shocked:
         raise DataError("there is no shock: give at least one history of profit under a shock")
+    if limit is not None and np.isnan(limit):
+        raise DataError("limit is NaN: give the greatest loss of a day, or leave it out")
     services = _services(base)
     rows = {name: _under_shock(services, _alike(services, profit, name), limit) for name, profit in shocked.items()}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="shock")
@@ -105,7 +110,7 @@ def stress_table(base: Profit, shocked: Mapping[str, Profit], *, limit: float | 
 
 def reverse_stress(loss: ArrayLike, shocked_loss: ArrayLike, limit: float) -> float:
     """
-    The multiple of a shock at which a loss reaches a limit.
+    The multiple of a shock at which a loss reaches a limit: up to it the limit is kept, as in `stress_table`.
 
     The loss is taken to be linear in the multiple, through the loss without the shock (0) and with it (1), and beyond.
     That is exact where the shock adds to a price at which a plan is settled that does not know of it; where the plan or
@@ -121,7 +126,8 @@ def reverse_stress(loss: ArrayLike, shocked_loss: ArrayLike, limit: float) -> fl
     Returns
     -------
     float
-        0 where the limit is reached without a shock, infinite where a shock of this kind never reaches it. [-]
+        0 where the limit is reached or passed without a shock, infinite where a shock of this kind never reaches it.
+        A loss that is the limit keeps it; any greater multiple breaks it. [-]
 
     Raises
     ------
@@ -149,8 +155,10 @@ def reverse_stress(loss: ArrayLike, shocked_loss: ArrayLike, limit: float) -> fl
 def _windows(services: pd.DataFrame, length: int, n_worst: int) -> list[tuple[int, int, Any, Any, Floats]]:
     """The worst windows of one length that do not overlap: length, rank, first and last date, losses."""
     n_days = len(services)
-    if not (1 <= length <= n_days and length == int(length)):
-        raise DataError(f"a window must be of 1 to {n_days} whole days, as there are so many, got {length}: shorten it")
+    if not isinstance(length, int | np.integer) or not 1 <= length <= n_days:
+        raise DataError(
+            f"a window must be of 1 to {n_days} whole days, as there are so many, got {length!r}: give another"
+        )
     loss = 0.0 - np.lib.stride_tricks.sliding_window_view(services.to_numpy(float), length, axis=0).sum(axis=-1)
     whole = loss.sum(axis=1)
     rows: list[tuple[int, int, Any, Any, Floats]] = []
@@ -165,7 +173,8 @@ def _windows(services: pd.DataFrame, length: int, n_worst: int) -> list[tuple[in
 def _under_shock(base: pd.DataFrame, shocked: pd.DataFrame, limit: float | None) -> dict[str, object]:
     whole = 0.0 - shocked.sum(axis=1)
     change = (shocked - base).sum()
-    row = {"date": whole.idxmax(), "loss": whole.max(), "change": change.sum(), **change}
+    base_loss = (0.0 - base.sum(axis=1)).max()
+    row = {"date": whole.idxmax(), "loss": whole.max(), "base_loss": base_loss, "change": change.sum(), **change}
     return row if limit is None else {**row, "breach": bool(whole.max() > limit)}
 
 
@@ -189,7 +198,7 @@ def _services(profit: Profit) -> pd.DataFrame:
         raise DataError(f"profit must have days and services, got shape {services.shape}")
     if not services.index.is_monotonic_increasing or not services.index.is_unique:
         raise DataError("profit must be in order of date, each date once: sort it and sum what is of one day")
-    taken = {"start", "end", "date", "loss", "change", "breach"} & set(services.columns)
+    taken = {"start", "end", "date", "loss", "base_loss", "change", "breach"} & set(services.columns)
     if taken:
         raise DataError(f"a service is named '{min(taken)}', which is a column of the answer: rename it")
     bad = ~np.isfinite(services.to_numpy(float)).all(axis=1)

@@ -6,14 +6,31 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import chdtrc
 
 from gridlab.errors import DataError
-from gridlab.risk.coverage import christoffersen, dynamic_quantile, kupiec, traffic_light
-from gridlab.risk.p_values import BacktestResult, Floats
+from gridlab.risk.coverage import christoffersen, dynamic_quantile, kupiec, least_days, traffic_light
+from gridlab.risk.historical import Floats, checked_level, refuse_unordered
+from gridlab.risk.p_values import BacktestResult
 from gridlab.risk.scoring import Form, Measured, checked_measures, fissler_ziegel, quantile_score
 from gridlab.risk.shortfall import AcerbiSzekely, acerbi_szekely, mcneil_frey
 
 COLUMNS = ("loss", "var", "cvar")
+
+ASKS = {
+    "kupiec": "are there as many hits as there should be?",
+    "independence": "do hits come together?",
+    "conditional_coverage": "both at once",
+    "dynamic_quantile": "can hits be foreseen?",
+    "traffic_light": "are there too many hits?",
+    "acerbi_szekely_z1": "are losses of hits as large as the CVaR says?",
+    "acerbi_szekely_z2": "are hits as many and as large as said?",
+    "ridge": "is the CVaR large enough?",
+    "mcneil_frey": "is the mean loss of hits the CVaR?",
+}
+"""What each test of `backtest_measures` asks."""
+
+_NOTHING = BacktestResult(np.array(np.nan), np.array(np.nan))
 
 
 class _Row(NamedTuple):
@@ -61,20 +78,23 @@ def backtest_measures(
     Returns
     -------
     DataFrame, index `test`
-        `statistic`, `p_value`, `says`, and `n_days`, `hits` and `expected_hits`. `says` is "holds", or "rejected: "
-        and why, or "no answer: " and why. The rows are `kupiec`, `independence`, `conditional_coverage`,
-        `dynamic_quantile`, `traffic_light` (the statistic is the number of hits, the p-value that of so many or more,
-        `says` the zone), and, of the CVaR, `acerbi_szekely_z1`, `acerbi_szekely_z2`, `ridge` and `mcneil_frey`.
+        `asks`, the question of the test, `statistic`, `p_value`, `says`, and `n_days`, `hits` and `expected_hits`.
+        `says` is "holds", or "rejected: " and why, or "no answer: " and why. The rows are `kupiec`, `independence`,
+        `conditional_coverage`, `dynamic_quantile`, `traffic_light` (the statistic is the number of hits, the p-value
+        that of so many or more, `says` names the zone as well), and, of the CVaR, `acerbi_szekely_z1`,
+        `acerbi_szekely_z2`, `ridge` and `mcneil_frey`.
 
     Raises
     ------
     DataError
-        If a column is missing or not finite, a CVaR is below its VaR, `significance` is outside (0, 1), or a test
-        refuses the days, as they do where they are few.
+        If a column is missing or not finite, the dates do not rise, a CVaR is below its VaR, `significance` is outside
+        (0, 1), `lags` is negative, or there are fewer than two days.
 
     Notes
     -----
-    The tests are many: of a model that holds one of nine may be rejected at 5 %.
+    The tests are many: of a model that holds, at least one of nine rejects at 5 % in about 22 % of the cases (1,000
+    series of 500 normal losses, at 95 %). `conditional_coverage` and `dynamic_quantile` ask two things at once; why
+    they reject is the one that speaks louder against the model, the number of the hits or their order.
 
     Examples
     --------
@@ -90,6 +110,7 @@ def backtest_measures(
     """
     if not 0 < significance < 1:
         raise DataError(f"significance must be in (0, 1), as 0.05, got {significance}")
+    level = checked_level(level, above_zero=True)
     measured = _columns(measures, level)
     hits = measured.loss > measured.var
     rows = [
@@ -97,8 +118,9 @@ def backtest_measures(
         *_shortfall_rows(measured, level, simulated, rng),
     ]
     found = pd.DataFrame([row.result for row in rows], index=pd.Index([row.test for row in rows], name="test"))
-    table = found.astype(float).assign(says=[_says(row, significance) for row in rows])
-    table.loc["traffic_light", "says"] = f"{traffic_light(hits, level).zone} zone"
+    found.insert(0, "asks", [ASKS[row.test] for row in rows])
+    table = found.astype({"statistic": float, "p_value": float}).assign(says=[_says(row, significance) for row in rows])
+    table.loc["traffic_light", "says"] += f" ({traffic_light(hits, level).zone} zone)"
     return table.assign(n_days=len(hits), hits=int(hits.sum()), expected_hits=len(hits) * (1 - level))
 
 
@@ -128,7 +150,8 @@ def compare_measures(
     -------
     DataFrame, index `model`
         `n_days`, `hits`, `hit_share`, the p-values `kupiec`, `independence`, `conditional_coverage` and
-        `dynamic_quantile`, and the mean scores `quantile_score` [$] and `fissler_ziegel`, ordered by the last.
+        `dynamic_quantile` (NaN below 12 days), and the mean scores `quantile_score` [$] and `fissler_ziegel`, ordered
+        by the last.
 
     Raises
     ------
@@ -197,6 +220,7 @@ def _columns(measures: pd.DataFrame, level: float) -> Measured:
     missing = [column for column in COLUMNS if column not in measures]
     if missing:
         raise DataError(f"measures has no column '{missing[0]}' (it has {', '.join(map(str, measures.columns))})")
+    refuse_unordered(measures.index)
     loss, var, cvar = (measures[column].to_numpy(dtype=float) for column in COLUMNS)
     return checked_measures(loss, var, cvar, level)
 
@@ -208,14 +232,30 @@ def _coverage_rows(
     coin = None if exact else rng
     share, chain = kupiec(hits, level, exact=exact, rng=coin), christoffersen(hits, level, exact=exact, rng=coin)
     order = "hits come together" if _follow_each_other(chain.transitions) else "hits avoid each other"
-    foreseen = dynamic_quantile(hits, var, level, lags=lags, rng=rng)
     yield _Row("kupiec", share, number)
     yield _Row("independence", chain.independence, order)
     more = number if share.statistic > chain.independence.statistic else order
     yield _Row("conditional_coverage", chain.conditional_coverage, more)
-    yield _Row("dynamic_quantile", BacktestResult(foreseen.statistic, foreseen.p_value), "hits can be foreseen")
+    yield _foreseen(hits, var, level, lags, rng, number)
     light = traffic_light(hits, level, rng=coin)
     yield _Row("traffic_light", BacktestResult(hits.sum(), light.p_value), "too many hits")
+
+
+def _foreseen(
+    hits: NDArray[np.bool_], var: Floats, level: float, lags: int, rng: np.random.Generator | None, number: str
+) -> _Row:
+    """The dynamic quantile; it rejects for the number of hits where their mean alone says more than all the rest."""
+    if lags >= 0 and len(hits) < least_days(lags):
+        silent = f"with {lags} lags it needs at least {least_days(lags)} days, got {len(hits)}"
+        return _Row("dynamic_quantile", _NOTHING, "", silent)
+    statistic, p_value, rank = dynamic_quantile(hits, var, level, lags=lags, rng=rng)
+    counted, share = hits[lags:], float(hits[lags:].mean())
+    of_number = len(counted) * (share - (1 - level)) ** 2 / (level * (1 - level))
+    spread = share * (1 - share)
+    of_order = (statistic - of_number) * level * (1 - level) / spread if spread else 0.0
+    by_order = chdtrc(rank - 1, max(of_order, 0.0)) if rank > 1 else 1.0
+    why = "hits can be foreseen" if by_order <= chdtrc(1, of_number) else number
+    return _Row("dynamic_quantile", BacktestResult(statistic, p_value), why)
 
 
 def _follow_each_other(transitions: NDArray[np.int64]) -> bool:
@@ -227,8 +267,7 @@ def _follow_each_other(transitions: NDArray[np.int64]) -> bool:
 def _shortfall_rows(
     measured: Measured, level: float, simulated: ArrayLike | None, rng: np.random.Generator | None
 ) -> Iterator[_Row]:
-    nothing = BacktestResult(np.array(np.nan), np.array(np.nan))
-    szekely, residuals = AcerbiSzekely(nothing, nothing, nothing), nothing
+    szekely, residuals = AcerbiSzekely(_NOTHING, _NOTHING, _NOTHING), _NOTHING
     if simulated is not None:
         szekely = acerbi_szekely(*measured, level, simulated=simulated, rng=rng)
     if simulated is not None or rng is not None:
@@ -252,6 +291,7 @@ def _says(row: _Row, significance: float) -> str:
 
 def _model_row(measured: Measured, level: float, exact: bool, rng: np.random.Generator | None) -> dict[str, float]:
     hits, coin = measured.loss > measured.var, None if exact else rng
+    foreseen = _foreseen(hits, measured.var, level, 4, rng, "").result
     chain = christoffersen(hits, level, exact=exact, rng=coin)
     return {
         "n_days": len(hits),
@@ -260,6 +300,6 @@ def _model_row(measured: Measured, level: float, exact: bool, rng: np.random.Gen
         "kupiec": float(kupiec(hits, level, exact=exact, rng=coin).p_value),
         "independence": float(chain.independence.p_value),
         "conditional_coverage": float(chain.conditional_coverage.p_value),
-        "dynamic_quantile": float(dynamic_quantile(hits, measured.var, level, rng=rng).p_value),
+        "dynamic_quantile": float(foreseen.p_value),
         "quantile_score": float(quantile_score(measured.loss, measured.var, level).mean()),
     }

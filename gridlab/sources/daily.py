@@ -1,5 +1,6 @@
 """What was earned, from files: the ledger of a run, and tables with one row a day."""
 
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from gridlab.errors import DataError
 from gridlab.schema import validate
 from gridlab.sources.opening import name_of, open_table, place
 
+_DAY = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)?)?"
+_UTC = r"(?:[Zz]|[+-]00(?::?00)?)$"
 _ENTRIES = ("time", "account", "counter_account", "amount", "energy_mwh", "cause")
 
 
@@ -66,7 +69,9 @@ def read_returns(path: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     path : str or Path
-        CSV or parquet: the first column holds the days, every other one a service, a strategy or an asset.
+        CSV or parquet: the first column holds the days, every other one a service, a strategy or an asset. A day is
+        written ``2024-01-31``, with or without a time after it; it is the date on the file's own clock, so an offset
+        from UTC is not converted.
 
     Returns
     -------
@@ -76,8 +81,9 @@ def read_returns(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If the file cannot be read, a cell is no number, a day is no date or is there twice, or there is no column
-        beside the days.
+        If the file cannot be read, a cell is no number, a day is no date or is there twice, a day is a time in UTC
+        other than midnight, which does not say which of the market's days is meant, or there is no column beside the
+        days.
 
     Examples
     --------
@@ -94,7 +100,7 @@ def read_returns(path: str | Path) -> pd.DataFrame:
             f"{name} has the column '{table.columns[0]}' alone: give the days and a column for each service"
         )
     dates = _dates(table.iloc[:, 0], name)
-    values = {str(column): _numbers(table[column], name) for column in table.columns[1:]}
+    values = {str(column): _numbers(table[column], dates, name) for column in table.columns[1:]}
     returns = pd.DataFrame(values).set_axis(dates, axis=0).sort_index()
     if returns.index.has_duplicates:
         twice = returns.index[returns.index.duplicated()][0]
@@ -104,24 +110,37 @@ def read_returns(path: str | Path) -> pd.DataFrame:
 
 
 def _dates(column: pd.Series, name: str) -> pd.DatetimeIndex:
-    # a day is what the file's own clock says, so an offset is not converted
-    text = column.astype(str).str.slice(0, 10)
-    dates = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
+    """The days of a column, whose cells must be dates from their first sign to their last."""
+    text = column.astype(str).str.strip()
+    dates = pd.to_datetime(text.where(text.str.fullmatch(_DAY)), format="ISO8601", utc=True, errors="coerce")
     if dates.isna().any():
         line = dates.index[dates.isna()][0]
+        raise DataError(f"{_cell(column, line, name)}, is no date: write it 2024-01-31")
+    abroad = text.str.contains(_UTC) & (dates != dates.dt.normalize())
+    if abroad.any():
+        line = abroad.index[abroad][0]
         raise DataError(
-            f"'{column[line]}' in column '{column.name}' of {name}, {place(line)}, is no date: write it 2024-01-31"
+            f"{_cell(column, line, name)}, is a time in UTC within a day of the market: write the market's dates, as "
+            "2024-01-31"
         )
-    return pd.DatetimeIndex(dates, name="date")
+    return pd.DatetimeIndex(pd.to_datetime(text.str.slice(0, 10), format="%Y-%m-%d"), name="date")
 
 
-def _numbers(column: pd.Series, name: str) -> "pd.Series[float]":
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+def _numbers(column: pd.Series, dates: pd.DatetimeIndex, name: str) -> "pd.Series[float]":
+    readable = column if column.dtype.kind in "iufO" else column.astype(str)
+    numbers = pd.to_numeric(readable, errors="coerce").astype(float)
     bad = ~np.isfinite(numbers)
     if bad.any():
-        line = numbers.index[bad][0]
+        row = int(np.argmax(bad))
         raise DataError(
-            f"'{column[line]}' in column '{column.name}' of {name}, {place(line)}, is no finite number: mend it, or "
+            f"{_cell(column, numbers.index[row], name)} ({dates[row]:%Y-%m-%d}), is no finite number: mend it, or "
             "leave the day or the column out"
         )
     return numbers
+
+
+def _cell(column: pd.Series, line: Hashable, name: str) -> str:
+    """A cell and where it stands, for messages."""
+    value = column[line]
+    said = "an empty cell" if pd.isna(value) or not str(value).strip() else f"'{value}'"
+    return f"{said} in column '{column.name}' of {name}, {place(line)}"

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gridlab.days import zone
 from gridlab.errors import DataError
 from gridlab.schema import step_hours
 from gridlab.sources.simulate import Reverting, path
@@ -64,7 +65,8 @@ def simulate_products(
     Raises
     ------
     DataError
-        If a level is not above 0, or `usual_price` is not.
+        If a level or `usual_price` is not above 0 and finite, `outside_c` is not finite, `inference_demand` is negative
+        or not finite, or there is no such time zone.
 
     Examples
     --------
@@ -76,7 +78,11 @@ def simulate_products(
     for name, level in {"hash_price": hash_price, "token_price": token_price, "usual_price": usual_price}.items():
         if not 0 < level < np.inf:
             raise DataError(f"{name} must be above 0 and finite, got {level}")
-    hours, local = step_hours(prices.index), pd.DatetimeIndex(prices.index).tz_convert(market_tz)
+    if not np.isfinite(outside_c):
+        raise DataError(f"outside_c must be finite, in degrees Celsius, got {outside_c}")
+    if inference_demand is not None and not 0 <= inference_demand < np.inf:
+        raise DataError(f"inference_demand must be 0 or more servers and finite, got {inference_demand}")
+    hours, local = step_hours(prices.index), pd.DatetimeIndex(prices.index).tz_convert(zone(market_tz))
     since_four = np.cos(2 * np.pi * np.asarray(local.hour + local.minute / 60 - 4) / 24)
     scale, noise = usual_price / USUAL_PRICE, _together(len(prices), hours, rng)
     made = {
