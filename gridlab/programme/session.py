@@ -43,6 +43,7 @@ _HIGHS |= {"mip_heuristic_effort": 0.0}
 _HIGHS |= {f"mip_heuristic_run_{name}": False for name in ("rins", "rens", "root_reduced_cost", "feasibility_jump")}
 _MISSED = 1e-4  # by which an answer of a conic solver may miss a limit
 _CONIC = {"SCS": {"eps_abs": 1e-7, "eps_rel": 1e-7, "max_iters": 100_000}, "CLARABEL": {}}
+_REFUTED = "its certificate is off by"
 _ASKING = Lock()  # a cvxpy problem holds the data of one solve at a time
 
 
@@ -208,20 +209,6 @@ class Session:
                 break
         return None
 
-    def _by_conic(
-        self, form: Canonical, data: Mapping[str, ArrayLike], solver: str, options: Mapping[str, Any]
-    ) -> tuple[Answer | None, str]:
-        """The answer of a conic solver to a linear programme if it is certified, or why there is none."""
-        lp = form.data(form.vector(data))
-        point, why = _conic_point(form, lp, solver, options)
-        if point is None:
-            return None, why
-        judged = max(_judged(form, lp, point))
-        if judged > max(self._tolerance, TOLERANCE):
-            self.counts["refuted"] += 1
-            return None, f"its certificate is off by {judged:.3g}"
-        return _answer(self.programme, form, lp, point, solver), ""
-
     def _load(self, form: Canonical, lp: Data) -> None:
         """Bring the model up to date; a new matrix is a new model that begins with the basis of the old one."""
         if self._coefficients is None or not (
@@ -266,10 +253,9 @@ class Session:
         conic = ("SCS", "CLARABEL") if form is None else ("CLARABEL", "SCS")
         asked = self._solvers or {solver: {} for solver in conic}
         for solver in () if form is not None and form.integer.size else [name for name in asked if name in _CONIC]:
-            if form is None:
-                answer, why = _asked_by_cvxpy(self.programme, data, solver, asked[solver])
-            else:
-                answer, why = self._by_conic(form, data, solver, asked[solver])
+            tolerance = max(self._tolerance, TOLERANCE)
+            answer, why = _asked_by_cvxpy(self.programme, data, solver, asked[solver], form, tolerance)
+            self.counts["refuted"] += why.startswith(_REFUTED)
             if answer is not None:
                 return answer
             said.append(f"{solver}: {why}")
@@ -329,6 +315,25 @@ def _judged(form: Canonical, lp: Data, point: _Point) -> tuple[float, float, flo
     return certificate(form, lp, point.x, point.y)
 
 
+def _certified_by_cvxpy(
+    programme: Programme,
+    data: Mapping[str, ArrayLike],
+    solver: str,
+    options: Mapping[str, Any],
+    form: Canonical,
+    tolerance: float,
+) -> tuple[Answer | None, str]:
+    """The answer of a conic solver to a linear programme if it is certified, or why there is none."""
+    lp = form.data(form.vector(data))
+    point, why = _conic_point(form, lp, solver, options)
+    if point is None:
+        return None, why
+    judged = max(_judged(form, lp, point))
+    if judged > tolerance:
+        return None, f"{_REFUTED} {judged:.3g}"
+    return _answer(programme, form, lp, point, solver), ""
+
+
 def _conic_point(form: Canonical, lp: Data, solver: str, options: Mapping[str, Any]) -> tuple[_Point | None, str]:
     """A conic solver's answer to the arrays of a linear programme, with its rows' prices, or why there is none."""
     import cvxpy as cp
@@ -368,9 +373,16 @@ def _run_by_cvxpy(problem: Any, solver: str, options: Mapping[str, Any]) -> str:
 
 
 def _asked_by_cvxpy(
-    programme: Programme, data: Mapping[str, ArrayLike], solver: str, options: Mapping[str, Any] = MappingProxyType({})
+    programme: Programme,
+    data: Mapping[str, ArrayLike],
+    solver: str,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    form: Canonical | None = None,
+    tolerance: float = TOLERANCE,
 ) -> tuple[Answer | None, str]:
-    """The answer of a conic solver to a programme with cones or squares, or why there is none."""
+    """The answer of a conic solver, or why there is none; to a linear programme, if its form is given, certified."""
+    if form is not None:
+        return _certified_by_cvxpy(programme, data, solver, options, form, tolerance)
     with _ASKING:
         for name, parameter in programme.parameters.items():
             parameter.value = np.asarray(data[name], dtype=float)
