@@ -9,21 +9,23 @@ from hypothesis import strategies as st
 from gridlab.errors import DataError
 from gridlab.risk.drawdown import max_drawdown, ulcer_index
 from gridlab.risk.performance import (
-    calmar_ratio,
     capture_ratio,
     days_for_half,
-    deflated_sharpe_from_moments,
-    deflated_sharpe_ratio,
-    downside_deviation,
     equivalent_full_cycles,
-    expected_best_sharpe,
-    martin_ratio,
-    mean_absolute_deviation,
-    probabilistic_sharpe_ratio,
     profit_per_mw_year,
     ratio_of_totals,
     regret,
     share_of_best_days,
+)
+from gridlab.risk.ratios import (
+    calmar_ratio,
+    deflated_sharpe_from_moments,
+    deflated_sharpe_ratio,
+    downside_deviation,
+    expected_best_sharpe,
+    martin_ratio,
+    mean_absolute_deviation,
+    probabilistic_sharpe_ratio,
     sharpe_ratio,
     sortino_ratio,
 )

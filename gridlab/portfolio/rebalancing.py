@@ -15,7 +15,7 @@ from gridlab.portfolio.limits import ByAsset, Limits
 from gridlab.risk.confidence import block_length
 from gridlab.risk.drawdown import max_drawdown
 from gridlab.risk.historical import cvar
-from gridlab.risk.performance import sharpe_ratio
+from gridlab.risk.ratios import sharpe_ratio
 
 BENCHMARK = "equal"
 """Row of `compare_allocations` that the others are compared to: 1/N."""

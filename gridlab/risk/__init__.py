@@ -9,7 +9,7 @@ passed on one day in twenty. The modules, in reading order:
   `monte_carlo`, `rolling`;
 - tests of them: `coverage`, `shortfall`, `scoring`, `p_values`, `table`;
 - what drives a loss, and limits: `contributions`, `stressing`, `scaling`;
-- figures of merit and how sure they are: `performance`, `confidence`.
+- figures of merit and how sure they are: `performance`, `ratios`, `confidence`.
 """
 
 from gridlab.risk.confidence import Interval, block_length, bootstrap_interval
@@ -34,21 +34,23 @@ from gridlab.risk.monte_carlo import MonteCarloRisk, monte_carlo
 from gridlab.risk.p_values import BacktestResult
 from gridlab.risk.parametric import CornishFisher, Normal, Student, fit_cornish_fisher, fit_normal, fit_student
 from gridlab.risk.performance import (
-    calmar_ratio,
     capture_ratio,
     days_for_half,
-    deflated_sharpe_from_moments,
-    deflated_sharpe_ratio,
-    downside_deviation,
     equivalent_full_cycles,
-    expected_best_sharpe,
-    martin_ratio,
-    mean_absolute_deviation,
-    probabilistic_sharpe_ratio,
     profit_per_mw_year,
     ratio_of_totals,
     regret,
     share_of_best_days,
+)
+from gridlab.risk.ratios import (
+    calmar_ratio,
+    deflated_sharpe_from_moments,
+    deflated_sharpe_ratio,
+    downside_deviation,
+    expected_best_sharpe,
+    martin_ratio,
+    mean_absolute_deviation,
+    probabilistic_sharpe_ratio,
     sharpe_ratio,
     sortino_ratio,
 )
