@@ -50,6 +50,14 @@ class Weighting(Protocol):
         -------
         ndarray, shape (n_assets,)
             Weights, in the unit of the total.
+
+        Raises
+        ------
+        DataError
+            If `returns` are no table of finite numbers, fewer than two days (one for `equal`), or `limits` do not fit
+            them; `risk_parity`, `hierarchical_risk_parity` and `max_diversification` also where nothing varies.
+        PlanError
+            If the limits exclude each other.
         """
         ...  # pragma: no cover
 
@@ -57,23 +65,6 @@ class Weighting(Protocol):
 def equal(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
     """
     Equal shares of the total, 1/N, or the nearest weights within the limits.
-
-    Parameters
-    ----------
-    returns, limits
-        As of a `Weighting`.
-
-    Returns
-    -------
-    ndarray, shape (n_assets,)
-        Weights, in the unit of the total.
-
-    Raises
-    ------
-    DataError
-        If `returns` are no table of finite numbers, or `limits` do not fit them.
-    PlanError
-        If the limits exclude each other.
 
     Examples
     --------
@@ -89,23 +80,6 @@ def equal(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
 def min_variance(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
     """
     The weights of least variance.
-
-    Parameters
-    ----------
-    returns, limits
-        As of a `Weighting`; two days or more.
-
-    Returns
-    -------
-    ndarray, shape (n_assets,)
-        Weights, in the unit of the total.
-
-    Raises
-    ------
-    DataError
-        If `returns` are no table of finite numbers or fewer than two days, or `limits` do not fit them.
-    PlanError
-        If the limits exclude each other.
 
     Examples
     --------
@@ -123,23 +97,6 @@ def mean_variance(returns: ArrayLike, *, limits: Limits | None = None) -> Floats
     The risk aversion is the one at which no more of the equal shares would be wanted, their mean by their variance
     [1]_, so that the unit of the returns does not matter. Where they lose money or do not vary none is implied: it is
     then the least variance, respectively the greatest mean.
-
-    Parameters
-    ----------
-    returns, limits
-        As of a `Weighting`; two days or more.
-
-    Returns
-    -------
-    ndarray, shape (n_assets,)
-        Weights, in the unit of the total.
-
-    Raises
-    ------
-    DataError
-        If `returns` are no table of finite numbers or fewer than two days, or `limits` do not fit them.
-    PlanError
-        If the limits exclude each other.
 
     References
     ----------
@@ -167,24 +124,6 @@ def risk_parity(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
 
     An asset that does not vary has no risk to share, and gets no weight but what the limits ask for.
 
-    Parameters
-    ----------
-    returns, limits
-        As of a `Weighting`; two days or more.
-
-    Returns
-    -------
-    ndarray, shape (n_assets,)
-        Weights, in the unit of the total.
-
-    Raises
-    ------
-    DataError
-        If `returns` are no table of finite numbers or fewer than two days, nothing varies, or `limits` do
-        not fit them.
-    PlanError
-        If the limits exclude each other.
-
     Examples
     --------
     >>> risk_parity([[1.0, 9.0], [3.0, 2.0], [2.0, 6.0], [4.0, 8.0]]).round(4).tolist()
@@ -199,24 +138,6 @@ def hierarchical_risk_parity(returns: ArrayLike, *, limits: Limits | None = None
 
     An asset that does not vary has no place in the tree, and gets no weight but what the limits ask for.
 
-    Parameters
-    ----------
-    returns, limits
-        As of a `Weighting`; two days or more.
-
-    Returns
-    -------
-    ndarray, shape (n_assets,)
-        Weights, in the unit of the total.
-
-    Raises
-    ------
-    DataError
-        If `returns` are no table of finite numbers or fewer than two days, nothing varies, or `limits` do
-        not fit them.
-    PlanError
-        If the limits exclude each other.
-
     Examples
     --------
     >>> hierarchical_risk_parity([[1.0, 9.0], [3.0, 2.0], [2.0, 6.0], [4.0, 8.0]]).round(4).tolist()
@@ -228,24 +149,6 @@ def hierarchical_risk_parity(returns: ArrayLike, *, limits: Limits | None = None
 def max_diversification(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
     """
     The weights whose mean volatility is greatest as a multiple of the portfolio's.
-
-    Parameters
-    ----------
-    returns, limits
-        As of a `Weighting`; two days or more.
-
-    Returns
-    -------
-    ndarray, shape (n_assets,)
-        Weights, in the unit of the total.
-
-    Raises
-    ------
-    DataError
-        If `returns` are no table of finite numbers or fewer than two days, no asset varies, or
-        `limits` do not fit them.
-    PlanError
-        If the limits exclude each other.
 
     Examples
     --------
@@ -260,23 +163,6 @@ def min_cvar(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
     """
     The weights of least CVaR on the days of the history.
 
-    Parameters
-    ----------
-    returns, limits
-        As of a `Weighting`; two days or more.
-
-    Returns
-    -------
-    ndarray, shape (n_assets,)
-        Weights, in the unit of the total.
-
-    Raises
-    ------
-    DataError
-        If `returns` are no table of finite numbers or fewer than two days, or `limits` do not fit them.
-    PlanError
-        If the limits exclude each other.
-
     Examples
     --------
     >>> min_cvar([[1.0, 9.0], [3.0, 2.0], [2.0, 6.0], [4.0, 8.0]]).round(4).tolist()
@@ -290,23 +176,6 @@ def max_return(returns: ArrayLike, *, limits: Limits | None = None) -> Floats:
     The weights of the greatest mean whose CVaR, on the days of the history, is not above that of equal shares.
 
     Where turnover has a cost, it is part of both.
-
-    Parameters
-    ----------
-    returns, limits
-        As of a `Weighting`; two days or more.
-
-    Returns
-    -------
-    ndarray, shape (n_assets,)
-        Weights, in the unit of the total.
-
-    Raises
-    ------
-    DataError
-        If `returns` are no table of finite numbers or fewer than two days, or `limits` do not fit them.
-    PlanError
-        If the limits exclude each other.
 
     Examples
     --------
