@@ -46,7 +46,7 @@ lint: $(STAMP) ## style, types and the architecture's contracts
 	$(BIN)/lint-imports
 
 unit: $(STAMP) ## tests, doctests and coverage
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 20 --cov --cov-report=term
 
 notebooks-check: $(STAMP) ## run every notebook and compare the stored outputs
 	$(BIN)/python -m pytest -n 2 --dist loadfile -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks

@@ -1,5 +1,7 @@
 """The efficient frontier: least risk for each mean, convex, and the same whatever the order or unit of the assets."""
 
+import itertools
+import sys
 import warnings
 
 import numpy as np
@@ -262,3 +264,17 @@ def test_limits_by_name_are_those_of_the_columns():
 def test_an_asset_with_the_name_of_a_column_of_the_answer_is_refused(name):
     with pytest.raises(DataError, match=f"no asset can be called '{name}', a column of the answer: rename it"):
         frontier(pd.DataFrame(returns_of(6, n_assets=2), columns=[name, "energy"]))
+
+
+@pytest.mark.parametrize("limits", [None, Limits(held=[0.4, 0.3, 0.2, 0.1], turnover_cost=0.02)])
+def test_a_point_whose_way_from_the_point_before_is_lost_is_found_from_the_solver_s_answer(limits, monkeypatch):
+    returns = np.random.default_rng(6).normal([1, 2, 3, 4], [1, 3, 5, 9], (200, 4))
+    usual = frontier(returns, n_points=7, limits=limits)
+    module, verdicts = sys.modules["gridlab.portfolio.frontier"], itertools.cycle([False, True])
+    counts = module.counts
+    monkeypatch.setattr(module, "counts", lambda *given: next(verdicts) and counts(*given))
+    lost = frontier(returns, n_points=7, limits=limits)
+    np.testing.assert_allclose(lost, usual, atol=1e-7)
+    monkeypatch.setattr(module, "counts", lambda *_: False)
+    with pytest.raises(PlanError, match="a point of the frontier misses its limits by"):
+        frontier(returns, n_points=7, limits=limits)
