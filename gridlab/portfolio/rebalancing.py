@@ -218,21 +218,22 @@ def compare_allocations(
     profit = pd.concat([pd.DataFrame({name: run.profit for name, run in runs.items()}), alone], axis=1)
     difference = _differences(profit)
     low, high = _simultaneous(difference.to_numpy(), confidence, rng, n_draws)
-    table = pd.DataFrame(
-        {
-            "mean": profit.mean(),
-            "std": profit.std(),
-            "cvar": cvar(-profit.to_numpy().T, level),
-            "max_drawdown": max_drawdown(profit.to_numpy().T),
-            "turnover": [run.turnover.mean() for run in runs.values()] + [0.0] * alone.shape[1],
-            "difference": difference.mean(),
-            "difference_low": low,
-            "difference_high": high,
-        }
+    table = _earned(profit, level).assign(
+        turnover=[run.turnover.mean() for run in runs.values()] + [0.0] * alone.shape[1],
+        difference=difference.mean(),
+        difference_low=low,
+        difference_high=high,
     )
     if capital is not None:
         table["sharpe"] = sharpe_ratio(profit.to_numpy().T, capital=capital, periods_per_year=_DAYS)
     return table.rename_axis(index="weighting")
+
+
+def _earned(profit: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Mean and risk of each column's daily profit."""
+    by_rule = profit.to_numpy().T
+    risks = {"cvar": cvar(-by_rule, level), "max_drawdown": max_drawdown(by_rule)}
+    return pd.DataFrame({"mean": profit.mean(), "std": profit.std(), **risks})
 
 
 def _rules(weightings: Iterable[str] | Mapping[str, Weighting], assets: pd.Index) -> dict[str, Weighting]:

@@ -15,7 +15,7 @@ from gridlab.errors import DataError, PlanError
 from gridlab.portfolio.limits import LimitArrays, Limits, Shape, limited, parameters_of
 from gridlab.portfolio.quadratic import mended
 from gridlab.programme import Programme, Session
-from gridlab.risk.historical import as_probabilities, cvar
+from gridlab.risk.historical import as_probabilities, checked_level, cvar
 
 Floats = NDArray[np.float64]
 
@@ -161,8 +161,7 @@ def checked_scenarios(returns: ArrayLike, level: float, probabilities: ArrayLike
     if not np.isfinite(returns).all():
         row, column = np.argwhere(~np.isfinite(returns))[0]
         raise DataError(f"returns must be finite, got {returns[row, column]} in scenario {row} of asset {column}")
-    if not 0 <= level < 1:
-        raise DataError(f"level must be in [0, 1), got {level}")
+    checked_level(level)
     return returns, as_probabilities(probabilities, len(returns))
 
 

@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gridlab.errors import DataError
-
-Floats = NDArray[np.float64]
+from gridlab.risk.historical import Floats
 
 LEAST_BLOCK_DAYS = 7.0
 """Least mean length of a block: a week, as days of a week are not alike."""

@@ -7,9 +7,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError
-from gridlab.risk.historical import as_probabilities, as_series, cvar, var
+from gridlab.risk.historical import Floats, as_probabilities, as_series, checked_level, cvar, var
 
-Floats = NDArray[np.float64]
 Measure = Literal["cvar", "var", "std"]
 
 _ROUNDING = 1e-12  # share of the greatest loss by which two losses differ by rounding alone
@@ -244,8 +243,7 @@ def tail_shares(loss: ArrayLike, level: float = 0.95, *, weights: ArrayLike | No
     if np.ndim(loss) != 1:
         raise DataError(f"loss must have shape (n_scenarios,), got {np.shape(loss)}")
     loss = as_series(loss, "loss", "scenarios")
-    if not 0 <= level < 1:
-        raise DataError(f"level must be in [0, 1), got {level}")
+    level = checked_level(level)
     probability, worst_first = as_probabilities(weights, len(loss)), np.argsort(-loss)
     reached = np.minimum(np.cumsum(probability[worst_first]), 1 - level)
     shares = np.empty(len(loss))

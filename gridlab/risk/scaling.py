@@ -2,14 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gridlab.errors import DataError, PlanError
 from gridlab.risk.contributions import tail_shares
-from gridlab.risk.historical import cvar
+from gridlab.risk.historical import Floats, cvar
 from gridlab.volatility import LEAST_SHOCKS, fit_garch
-
-Floats = NDArray[np.float64]
 
 _ROUNDING = 1e-12  # share of the losses' size by which a target may be missed by rounding
 

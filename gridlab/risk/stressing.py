@@ -5,11 +5,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gridlab.errors import DataError
+from gridlab.risk.historical import Floats
 
-Floats = NDArray[np.float64]
 Profit: TypeAlias = pd.Series | pd.DataFrame
 
 
