@@ -50,7 +50,9 @@ TABLES: MappingProxyType[str, Table] = MappingProxyType(
             time=Column("UTC", "start of the interval", kind="time"),
             bidder=Column("-", "who bids", kind="text"),
             service=Column("-", "what is traded", kind="text"),
-            quantity_mw=Column("MW", "power into the grid offered (positive) or wanted (negative)"),
+            quantity_mw=Column(
+                "MW", "in a market power offered (positive) or wanted (negative), for capacity power wanted (positive)"
+            ),
             price=Column("$/MWh", "least price to sell at, greatest to buy at", may_be_infinite=True),
         ),
         "flows": _table(

@@ -42,7 +42,7 @@ def test_at_one_price_supply_equals_demand_and_the_payments_sum_to_zero(book):
     assert awarded.groupby(book["time"]).sum().abs().max() < 1e-9
     assert abs(clearing.payments.sum()) < 1e-9
     price = clearing.prices.reindex(book["time"]).fillna(0).to_numpy()
-    assert clearing.payments.to_numpy() == pytest.approx(awarded.to_numpy() * price * 0.5)
+    assert clearing.payments.to_numpy() == pytest.approx(-awarded.to_numpy() * price * 0.5)
 
 
 @given(books)
@@ -51,7 +51,7 @@ def test_no_one_gets_more_than_it_bid_for_or_trades_at_a_loss_to_its_bid(book):
     quantity, awarded = book["quantity_mw"].to_numpy(), clearing.awards["quantity_mw"].to_numpy()
     assert (np.abs(awarded) <= np.abs(quantity) + 1e-12).all()
     assert (awarded * quantity >= 0).all()
-    assert (clearing.payments - awarded * book["price"] >= -1e-9).all()
+    assert (-clearing.payments - awarded * book["price"] >= -1e-9).all()
 
 
 @given(books)
@@ -122,7 +122,7 @@ def test_at_the_markets_price_everyone_gets_all_or_nothing_and_no_one_loses(book
     clearing = auctions.clear_at_price(book, prices)
     quantity, awarded = book["quantity_mw"], clearing.awards["quantity_mw"]
     assert awarded[awarded != 0].equals(quantity[awarded != 0])
-    assert (clearing.payments >= awarded * book["price"]).all()
+    assert (-clearing.payments >= awarded * book["price"]).all()
     refused = book[(awarded == 0) & (quantity != 0)]
     assert ((refused["price"] - 5.0) * np.sign(refused["quantity_mw"]) > 0).all()
 
@@ -138,7 +138,7 @@ def test_nothing_is_awarded_in_a_gap_and_a_time_without_a_row_is_refused():
 
 def test_payments_are_for_the_length_of_the_interval():
     prices = mock_prices(days=1, freq="15min").assign(price=40.0)
-    assert auctions.clear_at_price(table_of([(0, 2, 0)]), prices).payments.tolist() == [20]
+    assert auctions.clear_at_price(table_of([(0, 2, 0)]), prices).payments.tolist() == [-20]
 
 
 def test_a_price_taker_bids_its_whole_schedule_and_gets_it():

@@ -1,4 +1,4 @@
-"""Bids: a plan as quantities and prices that an auction can clear."""
+"""A plan as bids that are accepted at any price."""
 
 import numpy as np
 import pandas as pd

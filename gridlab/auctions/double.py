@@ -1,4 +1,4 @@
-"""Auctions: bids in, awards, payments and prices out."""
+"""Markets with two sides: offers against bids to buy."""
 
 from typing import NamedTuple
 
@@ -6,77 +6,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gridlab.auctions.clearing import Clearing, clearing_of, require_step
 from gridlab.errors import DataError
-from gridlab.schema import step_hours, validate
+from gridlab.schema import validate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-
-
-class Clearing(NamedTuple):
-    """
-    What an auction decided.
-
-    Parameters
-    ----------
-    awards : DataFrame
-        The `bids` table with `quantity_mw` cut down to what was awarded; its rows are those of the bids. [MW]
-    payments : Series
-        Money received for each row of the bids; negative where money is paid. [$]
-    prices : Series
-        Clearing price by `time`; NaN where nothing cleared. [$/MWh]
-    """
-
-    awards: pd.DataFrame
-    payments: pd.Series
-    prices: pd.Series
-
-
-def clear_at_price(bids: pd.DataFrame, prices: pd.DataFrame) -> Clearing:
-    """
-    Clear small bids against a market whose price they do not move.
-
-    An offer is awarded whole where its price is at or below the market's, a bid to buy where it is at or above; the
-    market is the other side of every payment.
-
-    Parameters
-    ----------
-    bids : DataFrame
-        A `bids` table.
-    prices : DataFrame
-        A `prices` table that covers the bids' times. Nothing is awarded where its price is NaN.
-
-    Returns
-    -------
-    Clearing
-        Payments are for intervals of the length of those of `prices`.
-
-    Raises
-    ------
-    DataError
-        If a table breaks its schema, or a bid is for a time that `prices` does not have.
-
-    Examples
-    --------
-    >>> from gridlab.schema import mock_bids, mock_prices
-    >>> prices, bids = mock_prices(days=1), mock_bids(4)
-    >>> clearing = clear_at_price(bids.assign(price=[0, 50, 40, 20]), prices.assign(price=30))
-    >>> (clearing.awards["quantity_mw"] != 0).tolist()
-    [True, True, False, False]
-    """
-    validate(bids, "bids"), validate(prices, "prices")
-    row = prices.index.get_indexer(bids["time"])
-    if (row < 0).any():
-        raise DataError(f"there is no price for the bid at {bids['time'].iloc[int(np.argmin(row))]}: cut the bids")
-    market, limit = prices["price"].to_numpy(float)[row], bids["price"].to_numpy(float)
-    quantity = bids["quantity_mw"].to_numpy(float)
-    awarded = np.where(np.where(quantity > 0, limit <= market, limit >= market), quantity, 0.0)
-    payment = awarded * np.nan_to_num(market) * step_hours(prices.index)
-    return Clearing(
-        bids.assign(quantity_mw=awarded),
-        pd.Series(payment, index=bids.index, name="payment"),
-        prices["price"].iloc[np.unique(row)],
-    )
 
 
 def clear_uniform(bids: pd.DataFrame, *, step_hours: float = 1.0) -> Clearing:
@@ -114,7 +49,7 @@ def clear_uniform(bids: pd.DataFrame, *, step_hours: float = 1.0) -> Clearing:
     >>> bids = mock_bids(3).assign(quantity_mw=[3.0, -4.0, 2.0], price=[10.0, 50.0, 30.0])
     >>> clearing = clear_uniform(bids)
     >>> clearing.awards["quantity_mw"].tolist(), clearing.prices.tolist(), clearing.payments.tolist()
-    ([3.0, -4.0, 1.0], [30.0], [90.0, -120.0, 30.0])
+    ([3.0, -4.0, 1.0], [30.0], [-90.0, 120.0, -30.0])
     """
     _check_uniform(bids, step_hours)
     market, times = pd.factorize(bids["time"], sort=True)
@@ -127,12 +62,8 @@ def clear_uniform(bids: pd.DataFrame, *, step_hours: float = 1.0) -> Clearing:
             "give them a floor and a cap (bids.bid_price_taker), or add a bid with a price"
         )
     awarded = _award(market, limit, quantity, price)
-    payment = awarded * np.nan_to_num(price)[market] * step_hours
-    return Clearing(
-        bids.assign(quantity_mw=awarded),
-        pd.Series(payment, index=bids.index, name="payment"),
-        pd.Series(price, index=pd.DatetimeIndex(times, name="time"), name="price"),
-    )
+    payment = -awarded * np.nan_to_num(price)[market] * step_hours
+    return clearing_of(bids, awarded, payment, pd.DatetimeIndex(times, name="time"), price)
 
 
 class _Curves(NamedTuple):
@@ -150,8 +81,7 @@ def _check_uniform(bids: pd.DataFrame, step_hours: float) -> None:
     services = validate(bids, "bids")["service"].unique()
     if len(services) > 1:
         raise DataError(f"bids hold {len(services)} services ({', '.join(services)}): clear one at a time")
-    if not 0 < step_hours < np.inf:
-        raise DataError(f"step_hours must be above 0, got {step_hours}")
+    require_step(step_hours)
 
 
 def _curves(market: Ints, limit: Floats, quantity: Floats) -> _Curves:
