@@ -160,7 +160,7 @@ def _capacity_at(capacity_mw: float | pd.Series, times: pd.DatetimeIndex) -> Flo
         missing = times.difference(pd.DatetimeIndex(capacity_mw.index))
         if len(missing):
             raise DataError(f"capacity_mw has no value for {missing[0]}, for which there is a bid: add it")
-        capacity = capacity_mw.reindex(times).to_numpy(float)
+        capacity: Floats = capacity_mw.reindex(times).to_numpy(float)
     else:
         capacity = np.full(len(times), float(capacity_mw))
     bad = ~(np.isfinite(capacity) & (capacity >= 0))

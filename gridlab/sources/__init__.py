@@ -5,6 +5,7 @@ Prices from files, or made here: every call gives a `prices` table, in UTC, on i
 is. What a reader did to the rows stands in ``prices.attrs["notes"]``, one sentence each.
 """
 
+from gridlab.sources.bids import read_bids, simulate_bids
 from gridlab.sources.caiso import parse_caiso, read_caiso
 from gridlab.sources.daily import read_entries, read_returns
 from gridlab.sources.describe import Description, describe
@@ -22,6 +23,7 @@ __all__ = [
     "parse_csv",
     "parse_epf",
     "parse_gridstatus",
+    "read_bids",
     "read_caiso",
     "read_csv",
     "read_entries",
@@ -29,6 +31,7 @@ __all__ = [
     "read_gridstatus",
     "read_prices",
     "read_returns",
+    "simulate_bids",
     "simulate_market",
     "simulate_products",
     "write_parquet",
