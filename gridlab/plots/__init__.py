@@ -15,6 +15,14 @@ from gridlab.plots.control import (
 )
 from gridlab.plots.evaluation import plot_calibration, plot_coverage_by_hour, plot_drift, plot_p_values
 from gridlab.plots.forecasts import plot_error_by_hour, plot_forecast_fan, plot_paths
+from gridlab.plots.games import plot_best_responses, plot_market_power, plot_sharing, plot_withholding
+from gridlab.plots.markets import (
+    plot_mechanisms,
+    plot_merit_order,
+    plot_misreports,
+    plot_payment,
+    plot_supply_demand,
+)
 from gridlab.plots.portfolio import plot_allocations, plot_frontier, plot_frontier_weights, plot_weights
 from gridlab.plots.prices import plot_daily_shape, plot_dispatch, plot_prices
 from gridlab.plots.profits import (
@@ -37,6 +45,7 @@ __all__ = [
     "plot_attribution",
     "plot_autocorrelation",
     "plot_best_days",
+    "plot_best_responses",
     "plot_calibration",
     "plot_capture",
     "plot_coverage_by_hour",
@@ -54,15 +63,23 @@ __all__ = [
     "plot_hits",
     "plot_limit_worth",
     "plot_loss_distribution",
+    "plot_market_power",
     "plot_mean_excess",
+    "plot_mechanisms",
+    "plot_merit_order",
+    "plot_misreports",
     "plot_p_values",
     "plot_paths",
+    "plot_payment",
     "plot_pit",
     "plot_prices",
     "plot_profit_distribution",
     "plot_profit_sources",
     "plot_shadow_prices",
+    "plot_sharing",
     "plot_site_schedule",
     "plot_stress",
+    "plot_supply_demand",
     "plot_weights",
+    "plot_withholding",
 ]
