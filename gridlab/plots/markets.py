@@ -338,20 +338,17 @@ def _nearest_best(stated: Floats, kept: Floats) -> int:
 
 def _misreports_in_words(surplus: pd.DataFrame, bidder: str) -> str:
     stated = surplus.index.to_numpy(float)
-    honest: list[str] = []
-    lies: list[str] = []
     truth = int(np.argmin(np.abs(stated - 1)))
-    for name in surplus.columns:
-        kept = surplus[name].to_numpy(float)
-        best = _nearest_best(stated, kept)
-        if best == truth:
-            honest.append(str(name))
-        else:
-            lies.append(f"under {name} it keeps {money(kept[best] - kept[truth])} $ more at {stated[best]:.2g} of it")
-    first = (
+    best = {name: _nearest_best(stated, surplus[name].to_numpy(float)) for name in surplus.columns}
+    gain = {name: float(surplus[name].iloc[at] - surplus[name].iloc[truth]) for name, at in best.items()}
+    honest = [str(name) for name, at in best.items() if at == truth]
+    said = (
         f"The truth is best for {bidder} under {_listed(honest)}" if honest else f"The truth is never best for {bidder}"
     )
-    return "; ".join([first, *lies])
+    if len(honest) == len(best):
+        return said
+    most = max(gain, key=lambda name: gain[name])
+    return f"{said}; under {most} it keeps {money(gain[most])} $ more at {stated[best[most]]:.2g} of it"
 
 
 def _listed(names: Sequence[str]) -> str:
