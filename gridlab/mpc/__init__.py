@@ -3,6 +3,14 @@
 from gridlab.assets import SiteState
 from gridlab.mpc.base import Decision, Planner, PlanningPolicy, Policy, State, Window
 from gridlab.mpc.battery import BatteryPlanner, Plan, plan_battery
+from gridlab.mpc.coalitions import (
+    CoalitionPlan,
+    CoalitionPlanner,
+    Member,
+    Tariff,
+    coalition_values,
+    values_by_count,
+)
 from gridlab.mpc.family import POLICIES
 from gridlab.mpc.policies import DayAhead, Idle, ModelPredictive, PerfectForesight, Threshold, ValueFunction
 from gridlab.mpc.robust import Robust, RobustPlan, plan_robust
@@ -21,10 +29,13 @@ from gridlab.mpc.value import (
 __all__ = [
     "POLICIES",
     "BatteryPlanner",
+    "CoalitionPlan",
+    "CoalitionPlanner",
     "DayAhead",
     "Decision",
     "ExpectedValue",
     "Idle",
+    "Member",
     "ModelPredictive",
     "PerfectForesight",
     "Plan",
@@ -40,11 +51,13 @@ __all__ = [
     "State",
     "Stochastic",
     "StochasticPlan",
+    "Tariff",
     "Threshold",
     "Value",
     "ValueFunction",
     "Window",
     "act",
+    "coalition_values",
     "expected_value_of_energy",
     "plan_battery",
     "plan_robust",
@@ -53,4 +66,5 @@ __all__ = [
     "plan_stochastic",
     "terminal_segments",
     "value_of_energy",
+    "values_by_count",
 ]
