@@ -226,7 +226,7 @@ def plot_market_power(table: pd.DataFrame, *, xlabel: str = "Power of the batter
         ax.plot(table.index.to_numpy(float), table[name], label=name, **style)
     zero_line(ax)
     last = table.iloc[-1]
-    said = f"At {table.index[-1]:,.4g} MW {last.idxmax()} earns most, {money(last.max())} $"
+    said = f"At {money(float(table.index[-1]))} MW {last.idxmax()} earns most, {money(last.max())} $"
     said += f", and {last.idxmin()} least, {money(last.min())} $" if len(last) > 1 else ""
     dress(ax, xlabel, "Profit [$]", subtitle=said)
     amounts(ax.yaxis)
