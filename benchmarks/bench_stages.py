@@ -71,13 +71,13 @@ def bench_mpc_day_compiled_anew(benchmark, market):
 @pytest.mark.benchmark(group="clearing")
 def bench_clearing_100_000_bids(benchmark):
     bids = mock_bids(100_000)
-    benchmark(auctions.clear_uniform, bids)
+    benchmark(auctions.clear_double, bids)
 
 
 @pytest.mark.benchmark(group="clearing")
 def bench_clearing_1_000_bids(benchmark):
     bids = mock_bids(1_000)
-    benchmark(auctions.clear_uniform, bids)
+    benchmark(auctions.clear_double, bids)
 
 
 @pytest.mark.benchmark(group="backtest of eight weeks")

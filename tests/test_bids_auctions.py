@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridlab import auctions, bids
+from gridlab.auctions.double import clear_double
 from gridlab.errors import DataError
 from gridlab.schema import mock_bids, mock_prices, mock_schedule, mock_times, validate
 
@@ -37,7 +38,7 @@ def volume_at(book: pd.DataFrame, price: float) -> float:
 
 @given(books)
 def test_at_one_price_supply_equals_demand_and_the_payments_sum_to_zero(book):
-    clearing = auctions.clear_uniform(book, step_hours=0.5)
+    clearing = clear_double(book, step_hours=0.5)
     awarded = clearing.awards["quantity_mw"]
     assert awarded.groupby(book["time"]).sum().abs().max() < 1e-9
     assert abs(clearing.payments.sum()) < 1e-9
@@ -47,7 +48,7 @@ def test_at_one_price_supply_equals_demand_and_the_payments_sum_to_zero(book):
 
 @given(books)
 def test_no_one_gets_more_than_it_bid_for_or_trades_at_a_loss_to_its_bid(book):
-    clearing = auctions.clear_uniform(book)
+    clearing = clear_double(book)
     quantity, awarded = book["quantity_mw"].to_numpy(), clearing.awards["quantity_mw"].to_numpy()
     assert (np.abs(awarded) <= np.abs(quantity) + 1e-12).all()
     assert (awarded * quantity >= 0).all()
@@ -56,7 +57,7 @@ def test_no_one_gets_more_than_it_bid_for_or_trades_at_a_loss_to_its_bid(book):
 
 @given(books)
 def test_no_price_trades_more(book):
-    clearing = auctions.clear_uniform(book)
+    clearing = clear_double(book)
     for at, own in book.groupby("time"):
         traded = clearing.awards.loc[own.index, "quantity_mw"].clip(lower=0).sum()
         candidates = np.r_[own["price"], own["price"] + 0.5]
@@ -68,51 +69,52 @@ def test_no_price_trades_more(book):
 def test_the_order_of_the_bids_does_not_matter(book, random):
     order = list(range(len(book)))
     random.shuffle(order)
-    one, two = auctions.clear_uniform(book), auctions.clear_uniform(book.iloc[order])
+    one, two = clear_double(book), auctions.clear_uniform(book.iloc[order])
     pd.testing.assert_frame_equal(one.awards, two.awards.sort_index())
     pd.testing.assert_series_equal(one.prices, two.prices)
 
 
 def test_the_price_is_the_middle_of_the_prices_that_clear():
-    clearing = auctions.clear_uniform(table_of([(0, 2, 10), (0, -2, 30), (1, 2, 40), (1, -2, 30)]))
+    clearing = clear_double(table_of([(0, 2, 10), (0, -2, 30), (1, 2, 40), (1, -2, 30)]))
     assert clearing.prices.iloc[0] == 20
     assert np.isnan(clearing.prices.iloc[1])
     assert clearing.awards["quantity_mw"].tolist() == [2, -2, 0, 0]
 
 
 def test_bids_at_the_price_share_what_is_left_by_quantity():
-    clearing = auctions.clear_uniform(table_of([(0, 3, 20), (0, 1, 20), (0, -2, 50)]))
+    clearing = clear_double(table_of([(0, 3, 20), (0, 1, 20), (0, -2, 50)]))
     assert clearing.prices.tolist() == [20]
     assert clearing.awards["quantity_mw"].tolist() == [1.5, 0.5, -2]
 
 
 def test_a_price_taker_gets_the_other_sides_price():
-    clearing = auctions.clear_uniform(table_of([(0, 2, -np.inf), (0, -2, 50), (1, 3, 20), (1, -1, np.inf)]))
+    clearing = clear_double(table_of([(0, 2, -np.inf), (0, -2, 50), (1, 3, 20), (1, -1, np.inf)]))
     assert clearing.prices.tolist() == [50, 20]
+    assert clear_double(table_of([(0, 0, -np.inf), (0, 2, 10), (0, -2, 50)])).prices.tolist() == [30]
 
 
 def test_price_takers_alone_set_no_price():
     with pytest.raises(DataError, match="only price takers"):
-        auctions.clear_uniform(table_of([(0, 2, -np.inf), (0, -2, np.inf)]))
+        clear_double(table_of([(0, 2, -np.inf), (0, -2, np.inf)]))
 
 
 def test_an_empty_book_clears_to_nothing():
-    clearing = auctions.clear_uniform(table_of([(0, 1, 1)]).iloc[:0])
+    clearing = clear_double(table_of([(0, 1, 1)]).iloc[:0])
     assert [len(part) for part in clearing] == [0, 0, 0]
 
 
 def test_what_one_auction_cannot_clear_is_refused():
     book = mock_bids(4)
     with pytest.raises(DataError, match="2 services"):
-        auctions.clear_uniform(book.assign(service=["energy", "energy", "heat", "heat"]))
+        clear_double(book.assign(service=["energy", "energy", "heat", "heat"]))
     with pytest.raises(DataError, match="step_hours"):
-        auctions.clear_uniform(book, step_hours=0)
+        clear_double(book, step_hours=0)
 
 
 def test_a_hundred_thousand_bids_leave_nothing_unsold_that_was_bought():
     book = mock_bids(100_000)
     hours = np.random.default_rng(0).integers(0, 24, len(book))
-    clearing = auctions.clear_uniform(book.assign(time=mock_times(1)[hours]))
+    clearing = clear_double(book.assign(time=mock_times(1)[hours]))
     assert clearing.awards["quantity_mw"].groupby(clearing.awards["time"]).sum().abs().max() < 1e-9
 
 

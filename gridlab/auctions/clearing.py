@@ -156,16 +156,19 @@ def spread(payment: Floats, bidder: Ints, value: Floats) -> Floats:
 
 def _capacity_at(capacity_mw: float | pd.Series, times: pd.DatetimeIndex) -> Floats:
     """The capacity at each time."""
-    if isinstance(capacity_mw, pd.Series):
-        missing = times.difference(pd.DatetimeIndex(capacity_mw.index))
-        if len(missing):
-            raise DataError(f"capacity_mw has no value for {missing[0]}, for which there is a bid: add it")
-        capacity: Floats = capacity_mw.reindex(times).to_numpy(float)
-    else:
-        capacity = np.full(len(times), float(capacity_mw))
-    bad = ~(np.isfinite(capacity) & (capacity >= 0))
-    if bad.any() or not (isinstance(capacity_mw, pd.Series) or 0 <= capacity_mw < np.inf):
+    if not isinstance(capacity_mw, pd.Series | int | float | np.number):
+        raise DataError(f"capacity_mw must be a number or a Series by time, got {type(capacity_mw).__name__}")
+    by_time = capacity_mw if isinstance(capacity_mw, pd.Series) else pd.Series(float(capacity_mw), index=times)
+    if by_time.index.has_duplicates:
         raise DataError(
-            f"capacity_mw must be at least 0 MW and finite, got {capacity[bad][0] if bad.any() else capacity_mw}"
+            f"capacity_mw has {by_time.index[by_time.index.duplicated()][0]} twice: give each time one value"
         )
+    missing = times.difference(by_time.index)
+    if len(missing):
+        raise DataError(f"capacity_mw has no value for {missing[0]}, for which there is a bid: add it")
+    capacity: Floats = by_time.reindex(times).to_numpy(float)
+    stated = by_time.to_numpy(float) if len(times) else np.atleast_1d(np.asarray(capacity_mw, dtype=float))
+    bad = ~((stated >= 0) & (stated < np.inf))
+    if bad.any():
+        raise DataError(f"capacity_mw must be at least 0 MW and finite, got {stated[bad][0]:g}")
     return capacity
