@@ -17,7 +17,7 @@ NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 STUDIES = sorted((PROJECT / "params").glob("*.yaml"))
 TAG = "nbval-check-output"
 STAGES = ("schema", "days", "features", "forecast", "evaluate", "scenarios", "mpc", "bids", "auctions", "dispatch")
-STAGES += ("ledger", "backtest", "risk", "portfolio", "programme", "plots", "report", "batch", "cli", "sources")
+STAGES += ("ledger", "backtest", "risk", "games", "portfolio", "programme", "plots", "report", "batch", "cli", "sources")
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
