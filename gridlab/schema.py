@@ -105,6 +105,8 @@ def validate(table: pd.DataFrame, name: str) -> pd.DataFrame:
     Traceback (most recent call last):
     gridlab.errors.DataError: prices has no column 'price' (it has lmp, load_forecast): rename one or add it
     """
+    if not isinstance(table, pd.DataFrame):
+        raise DataError(f"{name} must be a DataFrame, got {type(table).__name__}")
     rules = TABLES[name]
     for column, rule in rules.columns.items():
         _check_column(table, name, column, rule)
@@ -154,6 +156,8 @@ def step_hours(index: pd.Index) -> float:
     """
     if not isinstance(index, pd.DatetimeIndex) or index.freq is None:
         raise DataError("the time index has no freq: read the file with gridlab.sources or call .asfreq() on the table")
+    if index.freq.n < 0:
+        raise DataError("the times descend: call .sort_index().asfreq() so that they ascend")
     if isinstance(index.freq, pd.offsets.Day):
         return 24.0 * int(index.freq.n)
     return float(pd.Timedelta(index.freq) / pd.Timedelta(hours=1))
@@ -280,3 +284,5 @@ def _check_index(table: pd.DataFrame, name: str, kind: IndexKind) -> None:
         raise DataError(f"{name} must be indexed by UTC times named 'time', got {index.dtype} named {index.name!r}")
     if kind == "time" and index.freq is None:
         raise DataError(f"{name}'s time index has no freq: read the file with gridlab.sources or call .asfreq()")
+    if kind == "time" and index.freq.n < 0:
+        raise DataError(f"{name}'s times descend: call .sort_index().asfreq() so that they ascend")

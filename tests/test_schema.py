@@ -150,3 +150,13 @@ def test_project_paths_start_at_the_checkout_wherever_one_stands(tmp_path, monke
     assert project_path("reports/x") == tmp_path / "reports/x"
     (tmp_path / "pyproject.toml").unlink()
     assert project_path("reports/x") == tmp_path / "notebooks" / "reports/x"
+
+
+def test_times_that_descend_and_what_is_no_table_are_refused():
+    backwards = schema.mock_prices(days=1).iloc[::-1]
+    for ask in (lambda: schema.validate(backwards, "prices"), lambda: schema.step_hours(backwards.index)):
+        with pytest.raises(DataError, match=r"times descend: call .sort_index\(\)"):
+            ask()
+    assert schema.step_hours(backwards.sort_index().asfreq("1h").index) == 1.0
+    with pytest.raises(DataError, match="bids must be a DataFrame, got list"):
+        schema.validate([("A", 1.0)], "bids")
