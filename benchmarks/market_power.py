@@ -3,9 +3,10 @@ What does a large battery gain by withholding, week by week on real prices?
 
     python benchmarks/market_power.py prices.csv [more.csv ...] [--weeks 52] [--sizes 0.01,0.05,0.1] [--hours 4]
 
-The price falls by one slope for each MW put into the grid, estimated from the net load forecast over the year before
-the weeks tested and from nothing after. A battery's power is a share of the mean load forecast; it knows the prices of
-its week, ends each week as it began, and is divided among one, two or four owners. Prints the table as Markdown.
+The price falls by one slope for each MW put into the grid, estimated from the net load forecast within the weeks of
+the year before those tested and from nothing after. A battery's power is a share of the mean load forecast; it knows
+the prices of its week, ends each week as it began, and is divided among one, two or four owners. Prints the table as
+Markdown.
 """
 
 from pathlib import Path
@@ -33,7 +34,8 @@ def main(files: tuple[Path, ...], weeks: int, sizes: str, hours: float) -> None:
         before = prices.loc[: tested.index[0]].iloc[-364 * 24 - 1 : -1].dropna()
         load = next(name for name in prices if "load" in name)
         renewable = [name for name in prices if "wind" in name or "solar" in name]
-        estimate = games.slope_of_prices(before["price"], before[load] - before[renewable].sum(axis=1))
+        net_load = before[load] - before[renewable].sum(axis=1)
+        estimate = games.slope_of_prices(before["price"], net_load, within=168)
         mean_load = float(before[load].mean())
         print(f"\n## {file.stem}: mean load {mean_load:,.0f} MW, slope {1000 * estimate.slope:.3f}")  # noqa: T201
         print(f"(standard error {1000 * estimate.standard_error:.3f}) $/MWh per GW\n")  # noqa: T201

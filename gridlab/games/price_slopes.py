@@ -3,10 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError
 from gridlab.games.curves import residual_demand
+
+Floats = NDArray[np.float64]
 
 
 class PriceLine(NamedTuple):
@@ -84,12 +86,15 @@ def slope_of_bids(
     return PriceLine(float(middle), float(slope), float(np.abs(met - (middle - slope * quantity)).max()))
 
 
-def slope_of_prices(price: ArrayLike, net_load_mw: ArrayLike, *, lags: int = 24) -> SlopeEstimate:
+def slope_of_prices(
+    price: ArrayLike, net_load_mw: ArrayLike, *, lags: int = 24, within: int | None = None
+) -> SlopeEstimate:
     """
     The rise of the price with net load, by least squares, and its standard error.
 
     The error allows for noise that is correlated over `lags` intervals [1]_. It does not allow for demand that answers
-    to the price, which makes the slope too small, or for a supply curve that bends: fit the hours that matter.
+    to the price, which makes the slope too small, or for a supply curve that bends: fit the hours that matter. Fuel
+    and water move the level of prices slowly; give `within` where the history is longer than they stay.
 
     Parameters
     ----------
@@ -99,12 +104,15 @@ def slope_of_prices(price: ArrayLike, net_load_mw: ArrayLike, *, lags: int = 24)
         Load less what is generated at any price. [MW]
     lags : int
         Intervals over which the noise is correlated, at least 0.
+    within : int, optional
+        Intervals in a block, at least 2, such as those of a week: the mean of each block is taken out of both series
+        first, so that only what varies within blocks counts. The whole is one block when omitted.
 
     Raises
     ------
     DataError
         If the two are not of one length, have fewer than three entries or one that is not finite, `lags` is not
-        between 0 and the number of entries less one, or the net load does not vary.
+        between 0 and the number of entries less one, `within` is below 2, or the net load does not vary.
 
     References
     ----------
@@ -126,15 +134,23 @@ def slope_of_prices(price: ArrayLike, net_load_mw: ArrayLike, *, lags: int = 24)
         raise DataError(
             f"entry {int(np.argmin(np.isfinite(level) & np.isfinite(load)))} is not finite: drop it from both"
         )
-    if lags != int(lags) or not 0 <= lags < len(level):
+    if lags not in range(len(level)):
         raise DataError(f"lags must be a whole number from 0 to {len(level) - 1}, got {lags}")
-    away = load - load.mean()
+    if within is not None and within not in range(2, 1 + max(len(level), 2)):
+        raise DataError(f"within must be a whole number from 2 to {len(level)}, got {within}")
+    away, level = (_less_means(values, within or len(level)) for values in (load, level))
     spread = float(away @ away)
     if spread <= 1e-24 * float(load @ load) or spread == 0:
         raise DataError("net_load_mw does not vary, so that no slope can be seen: take more intervals")
     slope = float(away @ level) / spread
-    moment = away * (level - level.mean() - slope * away)
+    moment = away * (level - slope * away)
     variance = float(moment @ moment)
     for lag in range(1, int(lags) + 1):
         variance += 2 * (1 - lag / (lags + 1)) * float(moment[lag:] @ moment[:-lag])
     return SlopeEstimate(slope, float(np.sqrt(max(variance, 0.0)) / spread))
+
+
+def _less_means(values: Floats, within: int) -> Floats:
+    """Values less the mean of their block."""
+    block = np.arange(len(values)) // within
+    return np.asarray(values - (np.bincount(block, values) / np.bincount(block))[block])

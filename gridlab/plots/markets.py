@@ -157,7 +157,7 @@ def plot_payment(explained: pd.DataFrame, *, bidder: str, value: float, ax: Any 
     --------
     >>> explained = pd.DataFrame({"bidder": "A", "displaced": ["C", "D", "D"], "amount": [75.0, 85.0, 65.0]})
     >>> plot_payment(explained, bidder="A", value=339.0).get_title(loc="left")
-    'A wins what is worth 339 $ and pays 225 $, most of it for displacing D; 114 $ are left'
+    'A wins what is worth 339 $ and pays 225 $, the greatest part for displacing D; 114 $ are left'
     """
     require_columns(explained, ["bidder", "displaced", "amount"], "the explanation")
     mine = explained[explained["bidder"] == bidder]
@@ -183,7 +183,7 @@ def plot_payment(explained: pd.DataFrame, *, bidder: str, value: float, ax: Any 
 
 def plot_mechanisms(table: pd.DataFrame, *, unit: str = "$", ax: Any = None) -> Any:
     """
-    How each mechanism divides the welfare between who sells and who bids.
+    How each mechanism divides the welfare between the auction and the bidders.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def plot_mechanisms(table: pd.DataFrame, *, unit: str = "$", ax: Any = None) -> 
     --------
     >>> table = pd.DataFrame({"welfare": [9.0, 9.0], "revenue": [4.0, 5.0]}, index=["vcg", "uniform"])
     >>> plot_mechanisms(table).get_title(loc="left")
-    'uniform brings the seller most, 5 $ of 9 $'
+    'By uniform the auction keeps most, 5 $ of 9 $'
     """
     require_columns(table, ["welfare", "revenue"], "the mechanisms")
     if table.empty:
@@ -216,7 +216,7 @@ def plot_mechanisms(table: pd.DataFrame, *, unit: str = "$", ax: Any = None) -> 
     welfare, revenue = table["welfare"].to_numpy(float), table["revenue"].to_numpy(float)
     y = np.arange(len(table))
     ax = axes_for(ax, 1.5 + 0.42 * len(table))
-    ax.barh(y, revenue, 0.62, label="paid to the seller", **_PARTS["revenue"])
+    ax.barh(y, revenue, 0.62, label="kept by the auction", **_PARTS["revenue"])
     ax.barh(y, welfare - revenue, 0.62, left=revenue, label="left to the bidders", **_PARTS["surplus"])
     for i in range(len(table)):
         write_beside(ax, max(welfare[i], revenue[i], 0.0), i, f"{money(revenue[i])} of {money(welfare[i])}", gap=6)
@@ -224,7 +224,7 @@ def plot_mechanisms(table: pd.DataFrame, *, unit: str = "$", ax: Any = None) -> 
     ax.set_ylim(len(table) - 0.45, -0.55)
     ax.axvline(0, color="#555555", linewidth=0.8)
     best = int(np.argmax(revenue))
-    said = f"{table.index[best]} brings the seller most, {money(revenue[best])} {unit} of {money(welfare[best])} {unit}"
+    said = f"By {table.index[best]} the auction keeps most, {money(revenue[best])} {unit} of {money(welfare[best])} {unit}"
     dress(ax, f"Welfare [{unit}]", "", subtitle=said, grid="x")
     amounts(ax.xaxis)
     room_beside(ax, min(float(ax.dataLim.x0), 0.0), max(float(ax.dataLim.x1), 0.0))
@@ -323,7 +323,7 @@ def _winners_in_words(table: pd.DataFrame, price: float | None) -> str:
 
 def _payment_in_words(bidder: str, value: float, parts: pd.Series) -> str:
     paid = float(parts.sum())
-    most = f", most of it for displacing {parts.index[0]}" if len(parts) > 1 else ""
+    most = f", the greatest part for displacing {parts.index[0]}" if len(parts) > 1 else ""
     most = f", for displacing {parts.index[0]}" if len(parts) == 1 else most
     return f"{bidder} wins what is worth {money(value)} $ and pays {money(paid)} $" + (
         f"{most if paid > 0 else ''}; {money(value - paid)} $ are left"
