@@ -7,6 +7,6 @@ table, one PNG a figure), so that the page can be made again from it at any time
 
 from gridlab.report.page import index, render, write
 from gridlab.report.record import Figure, Record, figure, load
-from gridlab.report.words import percent
+from gridlab.report.words import counted, percent
 
-__all__ = ["Figure", "Record", "figure", "index", "load", "percent", "render", "write"]
+__all__ = ["Figure", "Record", "counted", "figure", "index", "load", "percent", "render", "write"]

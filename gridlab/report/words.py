@@ -81,6 +81,18 @@ def percent(share: float, decimals: int = 0) -> str:
     return f"{100 * share:.{decimals}f}\N{NO-BREAK SPACE}%"
 
 
+def counted(number: float, one: str, many: str = "") -> str:
+    """
+    A number of things: one alone has the singular.
+
+    Examples
+    --------
+    >>> counted(1, "bidder"), counted(1440, "auction"), counted(2, "equilibrium", "equilibria")
+    ('1 bidder', '1,440 auctions', '2 equilibria')
+    """
+    return f"{number:,.0f} {one if number == 1 else many or one + 's'}"
+
+
 def moment(iso: str) -> str:
     """
     A time in ISO format, to the minute.
