@@ -15,7 +15,7 @@ from gridlab.errors import DataError, PlanError
 from gridlab.schema import mock_times
 
 TIMES = mock_times(1)
-EMPTY = {"block": "", "minimum_share": 1.0, "parent": "", "exclusive_group": ""}
+EMPTY = {"block": "", "minimum_share": np.nan, "parent": "", "exclusive_group": ""}
 
 
 def table_of(hourly: list[tuple[int, float, float]], blocks: list[dict] | None = None) -> pd.DataFrame:
@@ -36,6 +36,10 @@ def table_of(hourly: list[tuple[int, float, float]], blocks: list[dict] | None =
         quantity_mw=table["quantity_mw"].astype(float),
         price=table["price"].astype(float),
     ).drop(columns="hour")
+
+
+def least_share(row: pd.Series) -> float:
+    return 1.0 if np.isnan(row["minimum_share"]) else row["minimum_share"]
 
 
 class Oracle:
@@ -70,7 +74,7 @@ class Oracle:
             np.full(n_times, -self.floor),
         ]
         bounds = [(0, 1)] * len(hourly)
-        bounds += [(o * f["minimum_share"] if whole else 0, o) for o, f in zip(is_open, firsts, strict=True)]
+        bounds += [(o * least_share(f) if whole else 0, o) for o, f in zip(is_open, firsts, strict=True)]
         bounds += [(0, 0 if whole else None)] * (2 * n_times)
         links = []
         for child, first in enumerate(firsts):
@@ -136,14 +140,14 @@ def rich_books(draw):
 
 
 @given(st.one_of(books, rich_books()))
-@settings(max_examples=30)
+@settings(max_examples=12)
 def test_no_choice_of_blocks_that_prices_support_has_more_welfare(book):
     clearing, (supported, everything) = clear_day_ahead(book), Oracle(book).best()
     assert welfare(book, clearing) == pytest.approx(supported, abs=1e-6)
     given_up = welfare_given_up(book, clearing, step_hours=0.5)
     assert given_up.cleared == pytest.approx(0.5 * supported, abs=1e-6)
     assert given_up.unpriced == pytest.approx(0.5 * everything, abs=1e-6)
-    assert given_up.divisible >= given_up.unpriced - 1e-6
+    assert given_up.divisible >= given_up.unpriced >= given_up.cleared
 
 
 @given(st.one_of(books, rich_books()))
@@ -176,7 +180,7 @@ def test_no_accepted_block_loses_but_a_parent_whose_children_carry_it(book):
         awarded=("awarded", lambda values: values.abs().sum()),
         whole=("whole", "sum"),
         gain=("gain", "sum"),
-        least=("minimum_share", "first"),
+        least=("minimum_share", lambda values: least_share(values.to_frame().iloc[0])),
         parent=("parent", "first"),
         group=("exclusive_group", "first"),
     )
@@ -353,29 +357,31 @@ def test_what_is_not_a_day_ahead_market_is_refused():
             clear_day_ahead(book.assign(**changes))
 
     refused("block 'block_0' of 'plant' has two values of price, 5.0 and 7.0 in row 3", price=[10, 20, 5, 7.0, 6])
-    refused("two values of minimum_share", minimum_share=[1, 1, 1, 0.5, 1])
-    refused(r"bids\['minimum_share'\] is outside \[0, 1\] in row 4, 1.5", minimum_share=[1, 1, 1, 1, 1.5])
+    refused("two values of minimum_share", minimum_share=[np.nan, np.nan, 1, 0.5, 1])
+    refused(r"bids\['minimum_share'\] is outside \[0, 1\] in row 4, 1.5", minimum_share=["", "", "1", "1", "1.5"])
     refused("has the parent 'block_9', not a block of it", parent=["", "", "", "", "block_9"])
     refused("among its own ancestors", parent=["", "", "block_1", "block_1", "block_0"])
     refused("among its own ancestors", parent=["", "", "", "", "block_1"])
     refused("two values of parent", parent=["", "", "", "block_1", ""])
+    refused("in the hourly row 1: leave it empty, or name the row's block", minimum_share=[np.nan, 0.5, 1, 1, 1])
+    refused(r"bids\['minimum_share'\] is 'a' in row 2: a number in \[0, 1\]", minimum_share=["", "", "a", "a", ""])
     refused("in the hourly row 0: leave it empty", exclusive_group=["x", "", "", "", ""])
     refused(r"bids\['price'\] is infinite in row 0", price=[np.inf, 20, 5, 5, 6])
     refused("2 services", service=["energy", "heat", "energy", "energy", "energy"])
     with pytest.raises(DataError, match="outside the price limits in row 1, 20"):
         clear_day_ahead(book, floor=0, cap=15)
-    with pytest.raises(DataError, match="floor and cap must be finite"):
+    with pytest.raises(DataError, match="floor must be finite, a number in"):
         clear_day_ahead(book, floor=-np.inf)
     with pytest.raises(DataError, match="step_hours"):
         clear_day_ahead(book, step_hours=0)
-    with pytest.raises(DataError, match="the clearing is of other bids"):
+    with pytest.raises(DataError, match="clearing has 2 awards and 2 payments whose rows are not the 5 of bids"):
         paradoxical_blocks(book, clear_day_ahead(book.iloc[:2]))
 
 
 def test_a_search_cut_short_says_what_bounds_the_welfare():
     book = table_of([(0, -10, 100), (0, -5, 20), (0, 10, 90)], [{"power": {0: 12}, "price": 30}])
-    with pytest.raises(PlanError, match="not solved within time_limit_s=0"):
-        clear_day_ahead(book, time_limit_s=0.0)
+    with pytest.raises(PlanError, match=r"not solved within time_limit_s=1e-09 .*; no bound is known"):
+        clear_day_ahead(book, time_limit_s=1e-9)
 
 
 def test_blocks_of_two_bidders_may_have_the_same_name():
@@ -414,3 +420,41 @@ def test_a_day_of_hundreds_of_hourly_orders_and_fifty_blocks_keeps_every_rule():
     assert given_up.cleared <= given_up.unpriced * (1 + 1e-9) <= given_up.divisible * (1 + 2e-9)
     rejected = paradoxical_blocks(book, clearing)
     assert (awarded[book["block"].isin(rejected["block"])] == 0).all()
+
+
+@pytest.mark.parametrize("hourly", [[(0, 0, 100)], [(0, 0, 100), (1, 0, 20)]])
+def test_rows_of_no_power_trade_nothing(hourly):
+    book = table_of(hourly)
+    clearing = clear_day_ahead(book)
+    assert clearing.awards["quantity_mw"].tolist() == clearing.payments.tolist() == [0] * len(hourly)
+    assert clearing.prices.isna().all() and len(clearing.prices) == len(hourly)
+    assert tuple(welfare_given_up(book, clearing)) == (0, 0, 0)
+    assert paradoxical_blocks(book, clearing).empty
+
+
+def test_limits_the_wrong_way_round_and_no_time_are_refused_before_anything_is_solved():
+    book = table_of([(0, -2, 10), (0, 2, 5)])
+    for bids in (book, book.iloc[:0]):
+        with pytest.raises(DataError, match="floor must not be above cap, got 100 and 0"):
+            clear_day_ahead(bids, floor=100, cap=0)
+    for limit in (0.0, -1.0, np.nan, None, "1"):
+        with pytest.raises(DataError, match="time_limit_s must be above 0 s"):
+            clear_day_ahead(book, time_limit_s=limit)
+        with pytest.raises(DataError, match="time_limit_s must be above 0 s"):
+            welfare_given_up(book, clear_day_ahead(book), time_limit_s=limit)
+
+
+def test_bidders_that_are_numbers_keep_their_kind_and_their_own_parents_and_groups():
+    blocks = [{"power": {0: 12}, "price": 40, "exclusive_group": "x"}] * 2
+    book = table_of([(0, -11, 300), (0, 10, 100)], blocks).assign(bidder=[1, 2, 10, 9])
+    table = paradoxical_blocks(book, clear_day_ahead(book))
+    assert table["bidder"].tolist() == [10, 9]
+    assert all(isinstance(name, int | np.integer) for name in table["bidder"])
+
+
+def test_a_clearing_of_the_same_bids_in_another_order_is_refused():
+    book = table_of([(0, -2, 10), (0, 2, 5)])
+    other = clear_day_ahead(book.iloc[::-1].reset_index(drop=True))
+    for asked in (paradoxical_blocks, welfare_given_up):
+        with pytest.raises(DataError, match="clearing has the bidder home_1 in row 0 where bids have home_0"):
+            asked(book, other)

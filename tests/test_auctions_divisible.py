@@ -585,3 +585,62 @@ def test_a_lot_of_nothing_and_no_bids_award_nothing_at_no_price(clear):
     for bids in (table_of([]), table_of([[(0, 5)], [(0, 3)]])):
         clearing = clear(bids)
         assert not clearing.awards["quantity_mw"].any() and not clearing.payments.any() and clearing.prices.isna().all()
+
+
+@pytest.mark.parametrize("clear", DIVISIBLE)
+def test_a_small_row_beside_a_large_capacity_is_not_taken_for_rounding(clear):
+    bids = table_of([[(1e9, 50.0)], [(1e-4, 40.0)], [(1.0, 30.0)]])
+    clearing = clear(bids, 1e9)
+    assert clearing.awards["quantity_mw"].tolist() == [1e9, 0, 0] and clearing.prices.tolist() == [40]
+    assert clear(bids, 1e9 + 2.5e-5).awards["quantity_mw"].iloc[1] == pytest.approx(2.5e-5, rel=1e-2)
+
+
+@pytest.mark.parametrize("clear", DIVISIBLE)
+def test_tenths_that_fill_a_decimal_capacity_are_whole_and_rows_of_nothing_after_them_too(clear):
+    clearing = clear(table_of([[(0.1, 9)], [(0.1, 8)], [(0.1, 7), (0.0, 6)], [(1.0, 5)]]), 0.3)
+    assert clearing.awards["quantity_mw"].tolist() == [0.1, 0.1, 0.1, 0, 0] and clearing.prices.tolist() == [5]
+
+
+def test_bidders_and_services_that_are_categories_clear_and_are_explained_as_names_are():
+    bids = table_of([[(1, 9), (1, 6)], [(2, 5)], [(2, 4)]])
+    grouped = bids.astype({"bidder": "category", "service": "category"})
+    pd.testing.assert_series_equal(clear_vcg(grouped, 3).payments, clear_vcg(bids, 3).payments)
+    named = explain_vcg(grouped, 3, reserve_price=4.5, bidders=["bidder_0"]).astype({"bidder": str, "service": object})
+    there = explain_vcg(bids, 3, reserve_price=4.5, bidders=["bidder_0"]).astype({"bidder": str, "service": object})
+    pd.testing.assert_frame_equal(named, there, check_dtype=False)
+    lot = grouped.assign(quantity_mw=1.0).iloc[1:]
+    assert clear_first_price(lot).payments.sum() == 6
+
+
+@pytest.mark.parametrize("value", [None, "5", pd.Series([1.0])])
+def test_a_reserve_a_step_or_a_capacity_that_is_no_number_is_refused(value):
+    bids = table_of([[(1, 5)]])
+    for clear in (clear_vcg, clear_uniform, clear_pay_as_bid, explain_vcg):
+        with pytest.raises(DataError, match="reserve_price must be finite, a number in"):
+            clear(bids, 3.0, reserve_price=value)
+        with pytest.raises(DataError, match="step_hours must be above 0, a number of hours"):
+            clear(bids, 3.0, step_hours=value)
+    with pytest.raises(DataError, match="reserve_price must be finite, a number in"):
+        clear_uniform(bids, reserve_price=value)
+    with pytest.raises(DataError, match=r"capacity_mw (must be a number or a Series|has no value for 2024-01-01)"):
+        clear_vcg(bids, value)
+
+
+def test_a_capacity_by_time_that_is_twice_or_not_a_number_is_refused():
+    bids, twice = table_of([[(1, 5)]]), pd.DatetimeIndex([HOUR, HOUR])
+    with pytest.raises(DataError, match=r"capacity_mw has 2024-01-01 .* twice: give each time one value"):
+        clear_vcg(bids, pd.Series([1.0, 2.0], index=twice))
+    with pytest.raises(DataError, match=r"capacity_mw must hold numbers, got object: use pd\.to_numeric"):
+        clear_vcg(bids, pd.Series(["1"], index=twice[:1], dtype=object))
+
+
+def test_one_name_is_no_sequence_of_names():
+    with pytest.raises(DataError, match=r"bidders must be a sequence of names, got 'lab': write \['lab'\]"):
+        explain_vcg(table_of([[(1, 5)]]), 3.0, bidders="lab")
+
+
+def test_no_award_payment_or_price_is_minus_zero():
+    clearing = clear_double(table_of([[(2, 10)], [(-3, 50)], [(-1, -0.0)], [(0, 4)]]))
+    single = clear_pay_as_bid(table_of([[(1, -0.0)], [(1, -3.0)]]), 2.0, reserve_price=-5.0)
+    for part in (clearing.awards["quantity_mw"], clearing.payments, single.awards["quantity_mw"], single.payments):
+        assert not np.signbit(part[part == 0]).any()

@@ -197,3 +197,16 @@ def test_what_cannot_be_matched_is_refused():
         clear_p2p(book, rule="fair")
     with pytest.raises(DataError, match="step_hours"):
         clear_p2p(book, step_hours=0)
+
+
+def test_a_price_by_time_that_is_twice_or_not_a_number_is_refused():
+    book, twice = table_of([(0, 1, 10), (0, -1, 90)]), mock_times(1)[[0, 0]]
+    with pytest.raises(DataError, match=r"price has 2024-01-01 .* twice: give each time one value"):
+        clear_p2p(book, price=pd.Series([20.0, 30.0], index=twice))
+    with pytest.raises(DataError, match="price must hold numbers, got object"):
+        clear_p2p(book, price=pd.Series(["20"], index=twice[:1], dtype=object))
+    for price in ("20", [20.0]):
+        with pytest.raises(DataError, match="price must be a number or a Series by time"):
+            clear_p2p(book, price=price)
+    with pytest.raises(DataError, match=r"loss_share must be in \[0, 1\), got None"):
+        clear_p2p(book, loss_share=None)

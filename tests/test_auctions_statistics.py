@@ -162,11 +162,32 @@ def test_a_clearing_or_values_that_do_not_fit_the_bids_are_refused():
         statistics(bids, clearing, values=[1.0, 2.0, 3.0])
     with pytest.raises(DataError, match=r"values has 4 rows that are not those of the bids"):
         by_bidder(bids, clearing, values=pd.Series([1.0, 2.0, 3.0, 4.0], index=[3, 2, 1, 0]))
-    with pytest.raises(DataError, match=r"bids\['values'\] is not finite in row 1, nan"):
+    with pytest.raises(DataError, match=r"values is not finite in row 1, nan"):
         statistics(bids, clearing, values=[1.0, np.nan, 3.0, 4.0])
     with pytest.raises(DataError, match=r"bids\['price'\] is not finite in row 2, inf \$/MWh: state what .* in values"):
         statistics(bids.assign(price=[1.0, 2.0, np.inf, 4.0]), clearing)
-    with pytest.raises(DataError, match="optimum must be a number"):
+    with pytest.raises(DataError, match="optimum must be finite, a number in"):
         statistics(bids, clearing, optimum=np.nan)
     with pytest.raises(DataError, match="step_hours must be above 0"):
         by_bidder(bids, clearing, step_hours=0.0)
+
+
+def test_a_clearing_of_the_same_bids_in_another_order_is_refused():
+    bids = table_of([(0, 0, 2, 10), (0, 1, -2, 30), (1, 2, 1, 5)])
+    other = clear_double(bids.iloc[::-1].reset_index(drop=True))
+    for made in (statistics, by_bidder):
+        with pytest.raises(DataError, match=r"clearing has the time 2024-01-01 01:00.* in row 0 where bids have 2024"):
+            made(bids, other)
+    with pytest.raises(
+        DataError, match="has the bidder bidder_1 in row 0 where bids have bidder_0: pass the bids that"
+    ):
+        statistics(bids, clear_double(bids.assign(bidder=["bidder_1", "bidder_0", "bidder_2"])))
+    with pytest.raises(DataError, match="clearing has the service heat in row 0 where bids have energy"):
+        statistics(bids, clear_double(bids.assign(service="heat")))
+    grouped = bids.astype({"bidder": "category"})
+    assert statistics(bids, clear_double(grouped)).equals(statistics(bids, clear_double(bids)))
+
+
+def test_a_payout_of_nothing_is_plus_zero():
+    bids = table_of([(0, 0, 2, 10)])
+    assert not np.signbit(statistics(bids, clear_vcg(bids, 1))["payout"])

@@ -167,3 +167,11 @@ def test_bids_that_cannot_be_made_are_refused():
         bids.bid_price_taker(mock_schedule(days=1), bidder="miner")
     with pytest.raises(DataError, match="floor must be below cap"):
         bids.bid_price_taker(mock_schedule(days=1), floor=5, cap=5)
+
+
+def test_no_payment_at_the_markets_price_is_minus_zero():
+    clearing = auctions.clear_at_price(
+        table_of([(0, 2, 50), (0, 2, 0), (0, -2, 0)]), mock_prices(days=1).assign(price=5.0)
+    )
+    assert not np.signbit(clearing.payments[clearing.payments == 0]).any()
+    assert clearing.prices.tolist() == [5] and clearing.prices.index.name == "time"

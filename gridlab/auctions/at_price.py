@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from gridlab.auctions.clearing import Clearing
+from gridlab.auctions.clearing import Clearing, clearing_of
 from gridlab.errors import DataError
 from gridlab.schema import step_hours, validate
 
@@ -18,14 +18,15 @@ def clear_at_price(bids: pd.DataFrame, prices: pd.DataFrame) -> Clearing:
     Parameters
     ----------
     bids : DataFrame
-        A `bids` table.
+        A `bids` table; a quantity is offered (positive) or wanted (negative).
     prices : DataFrame
         A `prices` table that covers the bids' times. Nothing is awarded where its price is NaN.
 
     Returns
     -------
     Clearing
-        Payments are for intervals of the length of those of `prices`.
+        Payments are for intervals of the length of those of `prices`. `prices` are those of the bids' times. No bids
+        have the empty answer.
 
     Raises
     ------
@@ -48,8 +49,6 @@ def clear_at_price(bids: pd.DataFrame, prices: pd.DataFrame) -> Clearing:
     quantity = bids["quantity_mw"].to_numpy(float)
     awarded = np.where(np.where(quantity > 0, limit <= market, limit >= market), quantity, 0.0)
     payment = -awarded * np.nan_to_num(market) * step_hours(prices.index)
-    return Clearing(
-        bids.assign(quantity_mw=awarded),
-        pd.Series(payment, index=bids.index, name="payment"),
-        prices["price"].iloc[np.unique(row)],
-    )
+    of_bids = np.unique(row)
+    times = pd.DatetimeIndex(prices.index[of_bids])
+    return clearing_of(bids, awarded, payment, times, prices["price"].to_numpy(float)[of_bids])

@@ -1,6 +1,7 @@
 """What an auction decides, and what every auction of capacity reads from its bids."""
 
-from typing import NamedTuple
+import numbers
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ class Clearing(NamedTuple):
         The `bids` table with `quantity_mw` cut down to what was awarded; its rows are those of the bids. [MW]
     payments : Series
         What the auction is paid for each row of the bids, with their index: positive where the bidder pays, negative
-        where it is paid. A bidder's payment is the sum over its rows. [$]
+        where it is paid. A bidder's payment is the sum over its rows, which `by_bidder` makes. [$]
     prices : Series
         Clearing price by `time`: where capacity is auctioned what one more MWh of it would be worth; NaN where nothing
         cleared or no price is defined. [$/MWh]
@@ -87,10 +88,9 @@ def wants(
     validate(bids, "bids")
     quantity, price = bids["quantity_mw"].to_numpy(float), bids["price"].to_numpy(float)
     remedy = "power wanted is positive where capacity is auctioned; a market with two sides is for clear_double"
-    refuse_row(bids, quantity < 0, "quantity_mw", "is negative", f"{remedy}", unit="MW")
+    refuse_row(bids, quantity < 0, "quantity_mw", "is negative", remedy, unit="MW")
     refuse_row(bids, np.isinf(price), "price", "is infinite", "state what the power is worth at most", unit="$/MWh")
-    if not np.isfinite(reserve_price):
-        raise DataError(f"reserve_price must be finite, in $/MWh, got {reserve_price}")
+    require_number(reserve_price, "reserve_price", "$/MWh")
     require_step(step_hours)
     market, times = pd.factorize(bids["time"], sort=True)
     bidder, bidders = pd.factorize(bids["bidder"])
@@ -101,11 +101,11 @@ def wants(
 def clearing_of(
     bids: pd.DataFrame, awarded: Floats, payment: Floats, times: pd.DatetimeIndex, price: Floats
 ) -> Clearing:
-    """A `Clearing` from what each row was awarded and pays, and the price of each time."""
+    """A `Clearing` from what each row was awarded and pays, and the price of each time; a zero has no sign."""
     return Clearing(
-        bids.assign(quantity_mw=awarded),
-        pd.Series(payment, index=bids.index, name="payment"),
-        pd.Series(price, index=times, name="price"),
+        bids.assign(quantity_mw=awarded + 0.0),
+        pd.Series(payment + 0.0, index=bids.index, name="payment"),
+        pd.Series(price + 0.0, index=times, name="price"),
     )
 
 
@@ -120,55 +120,90 @@ def refuse_row(bids: pd.DataFrame, bad: NDArray[np.bool_], column: str, what: st
 
 def require_step(step_hours: float) -> None:
     """Refuse an interval without a length."""
-    if not 0 < step_hours < np.inf:
-        raise DataError(f"step_hours must be above 0, got {step_hours}")
+    if not is_number(step_hours) or not 0 < step_hours < np.inf:
+        raise DataError(f"step_hours must be above 0, a number of hours, got {told(step_hours)}")
 
 
-def spread(payment: Floats, bidder: Ints, value: Floats) -> Floats:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number; True and False are not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def require_number(value: object, name: str, unit: str) -> float:
     """
-    Divide each bidder's payment over its rows in proportion to the value of what they were awarded.
-
-    So that no row pays more than it is worth. A bidder whose awarded rows are worth nothing pays on the first of them.
-
-    Parameters
-    ----------
-    payment : ndarray, shape (n_bidders,)
-        What each bidder pays. [$]
-    bidder : ndarray, shape (n_rows,)
-        Whose row it is.
-    value : ndarray, shape (n_rows,)
-        What each row's award is worth, none negative. [$]
+    A finite number; anything else is refused.
 
     Examples
     --------
-    >>> spread(np.array([3.0, 0.0]), np.array([0, 0, 1]), np.array([4.0, 2.0, 5.0])).tolist()
-    [2.0, 1.0, 0.0]
+    >>> require_number("5", "reserve_price", "$/MWh")
+    Traceback (most recent call last):
+    gridlab.errors.DataError: reserve_price must be finite, a number in $/MWh, got '5'
     """
-    total = np.bincount(bidder, value, len(payment))
-    share = np.divide(value, total[bidder], out=np.zeros_like(value), where=total[bidder] > 0)
-    rest = np.flatnonzero((total == 0) & (payment != 0))
-    if len(rest):
-        first = np.full(len(payment), len(bidder))
-        np.minimum.at(first, bidder, np.arange(len(bidder)))
-        share[first[rest]] = 1.0
-    return np.asarray(share * payment[bidder])
+    if not is_number(value) or not np.isfinite(value):
+        raise DataError(f"{name} must be finite, a number in {unit}, got {told(value)}")
+    return float(value)
+
+
+def require_cleared(bids: pd.DataFrame, clearing: Clearing) -> None:
+    """Refuse a clearing of other bids, or of the same in another order."""
+    if not (clearing.awards.index.equals(bids.index) and clearing.payments.index.equals(bids.index)):
+        raise DataError(
+            f"clearing has {len(clearing.awards)} awards and {len(clearing.payments)} payments whose rows are not the "
+            f"{len(bids)} of bids: pass the bids that were cleared"
+        )
+    for column in ("time", "bidder", "service"):
+        own, awarded = bids[column], clearing.awards[column]
+        if not own.equals(awarded):
+            other = np.asarray(own.astype(object) != awarded.astype(object))
+            if other.any():
+                row = int(np.argmax(other))
+                raise DataError(
+                    f"clearing has the {column} {awarded.iloc[row]} in row {bids.index[row]} where bids have "
+                    f"{own.iloc[row]}: pass the bids that were cleared"
+                )
+
+
+def by_time(value: float | pd.Series, times: pd.DatetimeIndex, name: str) -> Floats:
+    """
+    A number for all times, or that of each time in a Series by time.
+
+    Raises
+    ------
+    DataError
+        If it is neither, or the Series does not hold numbers, has a time twice or lacks one of `times`.
+
+    Examples
+    --------
+    >>> by_time(5.0, pd.DatetimeIndex(["2024-01-01", "2024-01-02"], tz="UTC"), "capacity_mw").tolist()
+    [5.0, 5.0]
+    """
+    if not isinstance(value, pd.Series):
+        if not is_number(value):
+            raise DataError(f"{name} must be a number or a Series by time, got {told(value)}")
+        return np.full(len(times), float(value))
+    if not pd.api.types.is_numeric_dtype(value):
+        raise DataError(f"{name} must hold numbers, got {value.dtype}: use pd.to_numeric")
+    if value.index.has_duplicates:
+        raise DataError(f"{name} has {value.index[value.index.duplicated()][0]} twice: give each time one value")
+    missing = times.difference(value.index)
+    if len(missing):
+        raise DataError(f"{name} has no value for {missing[0]}, for which there is a bid: add it")
+    return np.asarray(value.reindex(times).to_numpy(float, na_value=np.nan))
 
 
 def _capacity_at(capacity_mw: float | pd.Series, times: pd.DatetimeIndex) -> Floats:
     """The capacity at each time."""
-    if not isinstance(capacity_mw, pd.Series | int | float | np.number):
-        raise DataError(f"capacity_mw must be a number or a Series by time, got {type(capacity_mw).__name__}")
-    by_time = capacity_mw if isinstance(capacity_mw, pd.Series) else pd.Series(float(capacity_mw), index=times)
-    if by_time.index.has_duplicates:
-        raise DataError(
-            f"capacity_mw has {by_time.index[by_time.index.duplicated()][0]} twice: give each time one value"
-        )
-    missing = times.difference(by_time.index)
-    if len(missing):
-        raise DataError(f"capacity_mw has no value for {missing[0]}, for which there is a bid: add it")
-    capacity: Floats = by_time.reindex(times).to_numpy(float)
-    stated = by_time.to_numpy(float) if len(times) else np.atleast_1d(np.asarray(capacity_mw, dtype=float))
+    capacity = by_time(capacity_mw, times, "capacity_mw")
+    every = capacity_mw.to_numpy(float, na_value=np.nan) if isinstance(capacity_mw, pd.Series) else [capacity_mw]
+    stated = np.asarray(every, dtype=float)
     bad = ~((stated >= 0) & (stated < np.inf))
     if bad.any():
         raise DataError(f"capacity_mw must be at least 0 MW and finite, got {stated[bad][0]:g}")
     return capacity
+
+
+def told(value: object) -> str:
+    """How a message shows a value: a number or text as such, anything else by its type."""
+    if is_number(value):
+        return f"{value}"
+    return repr(value) if value is None or isinstance(value, str | bool) else f"a {type(value).__name__}"

@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from gridlab.auctions.clearing import Clearing, clearing_of
+from gridlab.auctions.clearing import Clearing, clearing_of, require_cleared
+from gridlab.auctions.crossing import award, between, clearing_interval, curves
 from gridlab.auctions.day_ahead_orders import Flags, Floats, Orders, read_orders
-from gridlab.auctions.day_ahead_programme import TOLERANCE, Best, Programme
-from gridlab.auctions.double import _award, _between, _clearing_interval, _curves
-from gridlab.errors import DataError
+from gridlab.auctions.day_ahead_programme import TOLERANCE, Best, Programme, require_time
 
 
 class WelfareGivenUp(NamedTuple):
@@ -56,18 +55,18 @@ def clear_day_ahead(
     relative gap of 0. A block that would gain may be rejected: see `paradoxical_blocks` and `welfare_given_up`. Where
     the choice leaves the prices open they are as near as can be (least squares) to the middle of the interval that the
     hourly orders leave at each time (its end where the other is `floor` or `cap`), so that without blocks the clearing
-    is that of ``clear_double(rule="uniform")``.
-    Among choices of the same welfare the solver's first is taken, in an order that does not depend on that of the rows.
+    is that of ``clear_double(rule="uniform")``. Among choices of the same welfare the solver's first is taken, in an
+    order that does not depend on that of the rows. Powers that differ by 1e-9 of the power traded count as equal.
 
     Parameters
     ----------
     bids : DataFrame
-        A `bids` table of one service with finite prices. Optional columns: `block` (name of the row's block among those
-        of its bidder; empty or NaN for an hourly row), `minimum_share` (least share of the block if it is
-        accepted; 1 when missing: all or nothing), `parent` (name of a block of the bidder without which this one is not
-        accepted, nor to a greater share) and `exclusive_group` (name of a group of blocks of the bidder of which one at
-        most is accepted). A block has one
-        limit price; its rows may be of both signs.
+        A `bids` table of one service with finite prices; a quantity is offered (positive) or wanted (negative).
+        Optional columns: `block` (name of the row's block among those of its bidder; empty or NaN for an hourly row),
+        `minimum_share` (least share of the block if it is accepted; 1 when missing: all or nothing), `parent` (name of
+        a block of the bidder without which this one is not accepted, nor to a greater share) and `exclusive_group`
+        (name of a group of blocks of the bidder of which one at most is accepted). The last three are empty or NaN for
+        an hourly row, which is accepted to any share. A block has one limit price; its rows may be of both signs.
     step_hours : float
         Length of an interval. [h]
     floor, cap : float, optional
@@ -78,14 +77,16 @@ def clear_day_ahead(
     Returns
     -------
     Clearing
-        Awards and payments sum to zero at each time; prices are NaN at times when nothing is traded.
+        Awards and payments sum to zero at each time; prices are NaN at times when nothing is traded. No bids have the
+        empty answer, bids for no power award nothing.
 
     Raises
     ------
     DataError
-        If the table breaks its schema, has several services, a limit price is infinite or outside `floor` and `cap`, a
-        block has two limit prices, least shares, parents or groups, a least share is outside [0, 1], a parent is not a
-        block of the bidder or its own descendant, or an hourly row has a parent or a group.
+        If the table breaks its schema, has several services, `floor` is above `cap`, a limit price is infinite or
+        outside of them, a block has two limit prices, least shares, parents or groups, a least share is not a number in
+        [0, 1], a parent is not a block of the bidder or its own descendant, an hourly row has a least share, a parent
+        or a group, or `time_limit_s` is not above 0.
     PlanError
         If the optimum is not found within `time_limit_s`; the message has the bound on the welfare.
 
@@ -104,9 +105,10 @@ def clear_day_ahead(
     ([0.0, -12.0, 12.0], [100.0])
     """
     orders = read_orders(bids, step_hours=step_hours, floor=floor, cap=cap)
-    if not len(bids):
-        nothing = np.zeros(0)
-        return clearing_of(bids, nothing, nothing, orders.times, nothing)
+    require_time(time_limit_s)
+    if not orders.quantity.any():
+        nothing = np.zeros(len(bids))
+        return clearing_of(bids, nothing, nothing, orders.times, np.full(len(orders.times), np.nan))
     share, prices = _supported(orders, time_limit_s)
     awarded = _awards(orders, share, prices)
     payment = -awarded * prices[orders.market] * step_hours
@@ -194,7 +196,7 @@ def welfare_given_up(
     Returns
     -------
     WelfareGivenUp
-        Three welfares, each at least the one before it. [$]
+        Three welfares, each at least the one before it; what rounding takes from that is put back. [$]
 
     Raises
     ------
@@ -210,12 +212,14 @@ def welfare_given_up(
     """
     orders = _orders_of(bids, clearing, step_hours, None, None)
     awarded = clearing.awards["quantity_mw"].to_numpy(float)
-    cleared = -float(awarded @ orders.limit)
-    if not len(bids):
+    require_time(time_limit_s)
+    if not orders.quantity.any():
         return WelfareGivenUp(0.0, 0.0, 0.0)
     programme = Programme(orders, time_limit_s=time_limit_s)
     whole, parts = programme.best(), programme.best(divisible=True)
-    return WelfareGivenUp(*(float(value) * step_hours for value in (cleared, whole.welfare, parts.welfare)))
+    cleared = -float(awarded @ orders.limit)
+    reached = np.maximum.accumulate([cleared, whole.welfare, parts.welfare]) * step_hours
+    return WelfareGivenUp(*(float(welfare) for welfare in reached))
 
 
 def _supported(orders: Orders, time_limit_s: float) -> tuple[Floats, Floats]:
@@ -286,9 +290,9 @@ def _prices_of(orders: Orders, best: Best) -> tuple[Floats, Floats] | None:
 def _hourly_interval(orders: Orders, net: Floats) -> tuple[Floats, Floats, Floats]:
     """Least, greatest and middle price at which the hourly orders balance the blocks, by time; low > high if none."""
     n_times = len(orders.times)
-    curves = _curves(*_book_of(orders, net))
-    low, high, _ = _clearing_interval(curves, n_times, rounding=TOLERANCE)
-    middle = _between(low, high, 0.5)
+    crossing = curves(*_book_of(orders, net))
+    low, high, _ = clearing_interval(crossing, n_times, rounding=TOLERANCE, skips_rows=True)
+    middle = between(low, high, 0.5)
     impossible = (low == np.inf) | (high == -np.inf)
     low, high = np.clip(low, orders.floor, orders.cap), np.clip(high, orders.floor, orders.cap)
     middle = np.where(np.isfinite(middle), middle, low / 2 + high / 2)
@@ -390,7 +394,7 @@ def _awards(orders: Orders, share: Floats, prices: Floats) -> Floats:
     """Power awarded to each row."""
     hourly = orders.block < 0
     awarded = np.where(hourly, 0.0, orders.quantity * np.r_[share, 0.0][orders.block])
-    awarded[hourly] = _award(*_book_of(orders, _net(orders, share)), prices)[: np.count_nonzero(hourly)]
+    awarded[hourly] = award(*_book_of(orders, _net(orders, share)), prices)[: np.count_nonzero(hourly)]
     return np.asarray(awarded)
 
 
@@ -398,8 +402,7 @@ def _orders_of(
     bids: pd.DataFrame, clearing: Clearing, step_hours: float, floor: float | None, cap: float | None
 ) -> Orders:
     orders = read_orders(bids, step_hours=step_hours, floor=floor, cap=cap)
-    if not (clearing.awards.index.equals(bids.index) and clearing.prices.index.equals(orders.times)):
-        raise DataError("the clearing is of other bids: hand over the bids that were cleared")
+    require_cleared(bids, clearing)
     return orders
 
 

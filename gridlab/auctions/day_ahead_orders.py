@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlab.auctions.clearing import refuse_row, require_step
+from gridlab.auctions.clearing import refuse_row, require_number
+from gridlab.auctions.crossing import read_book
 from gridlab.errors import DataError
-from gridlab.schema import validate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -62,44 +62,36 @@ class Orders(NamedTuple):
 
 def read_orders(bids: pd.DataFrame, *, step_hours: float, floor: float | None, cap: float | None) -> Orders:
     """Read the bids of a day-ahead market; what is refused is listed by `clear_day_ahead`."""
-    services = validate(bids, "bids")["service"].unique()
-    if len(services) > 1:
-        raise DataError(f"bids hold {len(services)} services ({', '.join(services)}): clear one at a time")
-    require_step(step_hours)
-    quantity, limit = bids["quantity_mw"].to_numpy(float), bids["price"].to_numpy(float)
+    times, market, limit, quantity = read_book(bids, step_hours)
     remedy = "give price takers a floor and a cap (bids.bid_price_taker)"
     refuse_row(bids, np.isinf(limit), "price", "is infinite", remedy, unit="$/MWh")
-    market, times = pd.factorize(bids["time"], sort=True)
-    floor, cap = _bounds(bids, limit, floor, cap)
+    low, high = _bounds(bids, limit, floor, cap)
     block, names = _blocks(bids)
     rows = np.flatnonzero(block >= 0)
     profile = np.zeros((len(names), len(times)))
     np.add.at(profile, (block[rows], market[rows]), quantity[rows])
-    parent = _parents(bids, names, block)
-    _, group = _labels(bids, "exclusive_group", block)
-    owner = pd.Series(names["bidder"].to_numpy() + "\0" + group, dtype=object).where(group != "")
     return Orders(
-        pd.DatetimeIndex(times, name="time"),
+        times,
         market,
         quantity,
         limit,
         block,
         names,
         profile,
-        _one_of_each(bids, limit, block, "price"),
-        _least(bids, block),
-        parent,
-        pd.factorize(owner)[0],
-        floor,
-        cap,
+        price=_one_of_each(bids, limit, block, "price"),
+        least=_least(bids, block),
+        parent=_parents(bids, names, block),
+        group=_groups(bids, names, block),
+        floor=low,
+        cap=high,
     )
 
 
 def _bounds(bids: pd.DataFrame, limit: Floats, floor: float | None, cap: float | None) -> tuple[float, float]:
-    low = float(limit.min(initial=np.inf)) if floor is None else float(floor)
-    high = float(limit.max(initial=-np.inf)) if cap is None else float(cap)
-    if len(limit) and not (np.isfinite(low) and np.isfinite(high)):
-        raise DataError(f"floor and cap must be finite, in $/MWh, got {low} and {high}")
+    low = float(limit.min(initial=np.inf)) if floor is None else require_number(floor, "floor", "$/MWh")
+    high = float(limit.max(initial=-np.inf)) if cap is None else require_number(cap, "cap", "$/MWh")
+    if floor is not None and cap is not None and low > high:
+        raise DataError(f"floor must not be above cap, got {low:g} and {high:g} $/MWh: exchange them")
     outside = (limit < low) | (limit > high)
     remedy = f"limits must lie between the floor {low:g} and the cap {high:g}"
     refuse_row(bids, outside, "price", "is outside the price limits", remedy, unit="$/MWh")
@@ -117,10 +109,14 @@ def _text(bids: pd.DataFrame, column: str) -> NDArray[Any]:
 def _blocks(bids: pd.DataFrame) -> tuple[Ints, pd.DataFrame]:
     """Block number of each row, and the blocks in order of bidder and name."""
     name = _text(bids, "block")
-    keys = pd.MultiIndex.from_arrays([bids["bidder"].astype(str), name])[name != ""]
+    bidder, bidders = pd.factorize(bids["bidder"].astype(object))
+    place = np.argsort(np.argsort(bidders.astype(str), kind="stable"), kind="stable")
+    in_block = name != ""
+    keys = pd.MultiIndex.from_arrays([place[bidder[in_block]], name[in_block]])
     block = np.full(len(bids), -1, dtype=np.intp)
-    block[name != ""], unique = pd.factorize(keys, sort=True)
-    return block, pd.DataFrame(list(unique), columns=["bidder", "block"], dtype=object)
+    block[in_block], unique = pd.factorize(keys, sort=True)
+    names = pd.DataFrame(list(unique), columns=["bidder", "block"], dtype=object)
+    return block, names.assign(bidder=bids["bidder"].astype(object).to_numpy()[_first_rows(block)])
 
 
 def _first_rows(block: Ints) -> Ints:
@@ -142,22 +138,32 @@ def _one_of_each(bids: pd.DataFrame, values: NDArray[Any], block: Ints, column: 
     return own
 
 
-def _labels(bids: pd.DataFrame, column: str, block: Ints) -> tuple[NDArray[Any], NDArray[Any]]:
-    """A column of names by row and by block; an hourly row may have none."""
+def _labels(bids: pd.DataFrame, column: str, block: Ints) -> NDArray[Any]:
+    """A column of names by block; an hourly row may have none."""
     values = _text(bids, column)
-    stray = (block < 0) & (values != "")
+    _refuse_hourly(bids, column, values, (block < 0) & (values != ""))
+    return _one_of_each(bids, values, block, column)
+
+
+def _refuse_hourly(bids: pd.DataFrame, column: str, values: NDArray[Any], stray: Flags) -> None:
     if stray.any():
         row = int(np.argmax(stray))
         raise DataError(
             f"bids['{column}'] is '{values[row]}' in the hourly row {bids.index[row]}: leave it empty, or name the "
             "row's block"
         )
-    return values, _one_of_each(bids, values, block, column)
+
+
+def _groups(bids: pd.DataFrame, names: pd.DataFrame, block: Ints) -> Ints:
+    """Number of each block's exclusive group, of the same bidder; -1 for none."""
+    group = _labels(bids, "exclusive_group", block)
+    owned = pd.Series(list(zip(names["bidder"], group, strict=True)), dtype=object)
+    return np.asarray(pd.factorize(owned.where(group != ""))[0])
 
 
 def _parents(bids: pd.DataFrame, names: pd.DataFrame, block: Ints) -> Ints:
     """Number of each block's parent, of the same bidder; -1 for none."""
-    _, wanted = _labels(bids, "parent", block)
+    wanted = _labels(bids, "parent", block)
     known = {key: i for i, key in enumerate(names.itertuples(index=False, name=None))}
     parent = np.full(len(names), -1, dtype=np.intp)
     for i in np.flatnonzero(wanted != ""):
@@ -179,7 +185,17 @@ def _parents(bids: pd.DataFrame, names: pd.DataFrame, block: Ints) -> Ints:
 def _least(bids: pd.DataFrame, block: Ints) -> Floats:
     if "minimum_share" not in bids.columns:
         return np.ones(len(_first_rows(block)))
-    share = pd.to_numeric(bids["minimum_share"]).fillna(1.0).to_numpy(float)
-    wrong = (block >= 0) & ~((share >= 0) & (share <= 1))
-    refuse_row(bids, wrong, "minimum_share", "is outside [0, 1]", "1 is all or nothing, 0 any share", unit="")
+    stated = _text(bids, "minimum_share")
+    share = pd.to_numeric(pd.Series(stated), errors="coerce").to_numpy(float)
+    odd = np.isnan(share) & (stated != "")
+    if odd.any():
+        row = int(np.argmax(odd))
+        raise DataError(
+            f"bids['minimum_share'] is '{stated[row]}' in row {bids.index[row]}: a number in [0, 1], or leave it empty"
+        )
+    _refuse_hourly(bids, "minimum_share", stated, (block < 0) & (stated != ""))
+    share = np.where(stated == "", 1.0, share)
+    wrong = ~((share >= 0) & (share <= 1))
+    remedy = "1 is all or nothing, 0 any share"
+    refuse_row(bids.assign(minimum_share=share), wrong, "minimum_share", "is outside [0, 1]", remedy, unit="")
     return _one_of_each(bids, share, block, "minimum_share")

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gridlab.auctions.clearing import is_number, told
 from gridlab.auctions.day_ahead_orders import Flags, Floats, Ints, Orders
-from gridlab.errors import PlanError
+from gridlab.errors import DataError, PlanError
 
 TOLERANCE = 1e-9
 
@@ -27,6 +28,12 @@ class Best(NamedTuple):
     welfare: float
     is_open: Flags
     share: Floats
+
+
+def require_time(time_limit_s: float) -> None:
+    """Refuse a time in which nothing can be solved."""
+    if not is_number(time_limit_s) or not time_limit_s > 0:
+        raise DataError(f"time_limit_s must be above 0 s, got {told(time_limit_s)}: leave it out for no limit")
 
 
 class Programme:
@@ -193,10 +200,11 @@ class Programme:
         status = highs.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             said = highs.modelStatusToString(status)
-            bound = -highs.getInfo().mip_dual_bound * self.unit_price * self.unit_power
+            bound = -highs.getInfo().mip_dual_bound * self.unit_price * self.unit_power if whole else np.inf
+            known = f"no clearing has a welfare above {bound:g} $/h" if np.isfinite(bound) else "no bound is known"
             raise PlanError(
-                f"the day-ahead market was not solved within time_limit_s={self.time_limit_s:g} (HiGHS: {said}; no "
-                f"clearing has a welfare above {bound:g} $/h): allow more time, or clear fewer blocks"
+                f"the day-ahead market was not solved within time_limit_s={self.time_limit_s:g} (HiGHS: {said}; "
+                f"{known}): allow more time, or clear fewer blocks"
             )
         return np.array(highs.getSolution().col_value)
 

@@ -1,20 +1,21 @@
 """Markets with two sides: offers against bids to buy."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlab.auctions.clearing import Clearing, clearing_of, refuse_row, require_step
+from gridlab.auctions.clearing import Clearing, clearing_of, is_number, refuse_row, told
+from gridlab.auctions.crossing import Book, award, between, clearing_interval, clearing_price, curves, read_book, totals
 from gridlab.errors import DataError
 from gridlab.family import Family
-from gridlab.schema import validate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Flags = NDArray[np.bool_]
+_Coins: TypeAlias = np.random.Generator | None
 
 
 def clear_double(
@@ -32,6 +33,7 @@ def clear_double(
     rule              efficient truthful money left over  who trades, at what price
     ================= ========= ======== ================ ====================================================
     ``uniform``       yes       no       0                where supply meets demand, all at one price
+    ``pay_as_bid``    yes       no       0 or more        the same, each at its own limit; the market keeps the rest
     ``vcg``           yes       yes      0 or a deficit   the same, each at the harm that it does to the others
     ``mcafee``        nearly    yes      0 or more        traders of one unit; the least valuable trade may fall
     ``muda``          in large  yes      0 or more        two random halves, each at the other's price, the long
@@ -42,16 +44,19 @@ def clear_double(
 
     By the uniform rule the price lies in the interval of prices that clear the market, at the share `k` of the way up
     (at its finite end where the other is infinite), and rows exactly at the price share what is left in proportion to
-    their quantities. McAfee's rule gives a unit that two traders value the same to the earlier row; where either side
-    has no next trader it drops the last trade. Truthful means that no trader gains by another price or quantity than
-    its own, whatever the others do (for ``muda`` whatever the coins fall); a trader is whoever has one name at a time.
+    their quantities. Supply meets demand if they differ by no more than rounding: by 1e-12 of their sum, and by half of
+    the power at the next price. McAfee's rule gives a unit that two traders value the same to the earlier row; where
+    either side has no next trader it drops the last trade. Efficient is meant by the prices that are bid. Truthful
+    means that no trader gains by another price or quantity than its own, whatever the others do (for ``muda`` whatever
+    the coins fall); a trader is whoever has one name at a time.
 
     Parameters
     ----------
     bids : DataFrame
-        A `bids` table of one service. Under ``uniform`` offers may be at ``-inf``, bids to buy at ``inf``, and a bidder
-        may be on both sides. Elsewhere prices are finite and the rows of a bidder stand together, on one side, best
-        price first for the market (offers ascend, bids to buy descend): its marginal values decrease.
+        A `bids` table of one service; a quantity is offered (positive) or wanted (negative). Under ``uniform`` offers
+        may be at ``-inf``, bids to buy at ``inf``, and a bidder may be on both sides; under ``pay_as_bid`` alike, with
+        finite prices. Elsewhere prices are finite and the rows of a bidder stand together, on one side, best price
+        first for the market (offers ascend, bids to buy descend): its marginal values decrease.
     rule : str
         A name of the table above.
     k : float
@@ -65,14 +70,15 @@ def clear_double(
     -------
     Clearing
         Quantities awarded sum to zero at each time. The payments sum to what the market keeps (a negative sum is the
-        deficit that someone must bear). `prices` are of the uniform rule under ``vcg``; NaN where nothing is traded and
-        where buyers and sellers trade at several prices (``muda``, and ``mcafee`` when it drops a trade).
+        deficit that someone must bear). `prices` are of the uniform rule under ``vcg`` and ``pay_as_bid``; NaN where
+        nothing is traded and where buyers and sellers trade at several prices (``muda``, and ``mcafee`` when it drops a
+        trade). No bids have the empty answer, no trade a price of NaN.
 
     Raises
     ------
     DataError
         If the table breaks its schema or a rule above, has several services, only price takers are left to set a price,
-        `rule` is unknown, `k` is outside [0, 1], or `rng` is missing where coins are tossed.
+        `rule` is unknown, `k` is outside [0, 1], or `rng` is not a Generator or is missing where coins are tossed.
 
     References
     ----------
@@ -95,20 +101,14 @@ def clear_double(
     >>> clear_double(bids, rule="vcg").payments.tolist()  # the buyer pays the costs; without row 0 its 2 MW are lost
     [-130.0, 60.0, -50.0]
     """
-    book = _book(bids, k, step_hours)
-    outcome = _RULES[rule](bids, book, rng)
+    book = read_book(bids, step_hours)
+    if not (is_number(k) and 0 <= k <= 1):
+        raise DataError(f"k must be in [0, 1], got {told(k)}")
+    if not (rng is None or isinstance(rng, np.random.Generator)):
+        raise DataError(f"rng must be a numpy.random.Generator, got {told(rng)}: use numpy.random.default_rng")
+    outcome = _RULES[rule](bids, book, k, rng)
     payment = -outcome.awarded * np.nan_to_num(outcome.rate) * step_hours
     return clearing_of(bids, outcome.awarded, payment, book.times, outcome.price)
-
-
-class _Book(NamedTuple):
-    """The rows of the bids as arrays; each time is a market."""
-
-    times: pd.DatetimeIndex
-    market: Ints
-    limit: Floats
-    quantity: Floats
-    k: float
 
 
 class _Outcome(NamedTuple):
@@ -119,31 +119,25 @@ class _Outcome(NamedTuple):
     price: Floats
 
 
-class _Curves(NamedTuple):
-    """Supply and demand at each price that is bid, by market: with and without the bids at that very price."""
-
-    market: Ints
-    price: Floats
-    supply_to: Floats
-    supply_below: Floats
-    demand_from: Floats
-    demand_above: Floats
-
-
-def _uniform(bids: pd.DataFrame, book: _Book, rng: np.random.Generator | None) -> _Outcome:
-    curves = _curves(book.market, book.limit, book.quantity)
-    price = _clearing_price(curves, len(book.times), book.k)
+def _uniform(bids: pd.DataFrame, book: Book, k: float, rng: _Coins) -> _Outcome:
+    price = clearing_price(curves(book.market, book.limit, book.quantity), len(book.times), k)
     if np.isinf(price).any():
         raise DataError(
             f"only price takers set the price at {book.times[int(np.argmax(np.isinf(price)))]}: "
             "give them a floor and a cap (bids.bid_price_taker), or add a bid with a price"
         )
-    return _Outcome(_award(book.market, book.limit, book.quantity, price), price[book.market], price)
+    return _Outcome(award(book.market, book.limit, book.quantity, price), price[book.market], price)
 
 
-def _vcg(bids: pd.DataFrame, book: _Book, rng: np.random.Generator | None) -> _Outcome:
+def _pay_as_bid(bids: pd.DataFrame, book: Book, k: float, rng: _Coins) -> _Outcome:
+    remedy = "each row pays or is paid its own price here, state it"
+    refuse_row(bids, np.isinf(book.limit), "price", "is infinite", remedy, unit="$/MWh")
+    return _uniform(bids, book, k, rng)._replace(rate=book.limit)
+
+
+def _vcg(bids: pd.DataFrame, book: Book, k: float, rng: _Coins) -> _Outcome:
     trader = _traders(bids, book)
-    awarded, _, price = _uniform(bids, book, rng)
+    awarded, _, price = _uniform(bids, book, k, rng)
     rate = np.zeros_like(awarded)
     for rows in _by_group(book.market, len(price)):
         rate[rows] = _vickrey_rates(
@@ -152,7 +146,7 @@ def _vcg(bids: pd.DataFrame, book: _Book, rng: np.random.Generator | None) -> _O
     return _Outcome(awarded, rate, price)
 
 
-def _mcafee(bids: pd.DataFrame, book: _Book, rng: np.random.Generator | None) -> _Outcome:
+def _mcafee(bids: pd.DataFrame, book: Book, k: float, rng: _Coins) -> _Outcome:
     _one_unit_each(bids, book, _traders(bids, book))
     awarded, rate = np.zeros_like(book.quantity), np.zeros_like(book.quantity)
     price = np.full(len(book.times), np.nan)
@@ -168,12 +162,12 @@ def _mcafee(bids: pd.DataFrame, book: _Book, rng: np.random.Generator | None) ->
     return _Outcome(awarded, rate, price)
 
 
-def _muda(bids: pd.DataFrame, book: _Book, rng: np.random.Generator | None) -> _Outcome:
-    half, given, active, _ = _halves(bids, book, rng)
+def _muda(bids: pd.DataFrame, book: Book, k: float, rng: _Coins) -> _Outcome:
+    trader, coins = _tossed(bids, book, rng)
+    half, given, active = _halves(book, k, coins[trader, 0])
     limit, long_side = _short_side_at(half, book.limit, active, given)
-    reached = _clearing_price(_curves(half, limit, active), len(given), book.k)
-    awarded, rate = _award(half, limit, active, reached), given[half]
-    trader = _traders(bids, book)
+    reached = clearing_price(curves(half, limit, active), len(given), k)
+    awarded, rate = award(half, limit, active, reached), given[half]
     for rows in _by_group(half, len(given)):
         here, own = half[rows[0]], np.sign(active[rows]) == long_side[half[rows[0]]]
         paid = _vickrey_rates(awarded[rows], limit[rows], active[rows], trader[rows], reached[here])
@@ -181,11 +175,12 @@ def _muda(bids: pd.DataFrame, book: _Book, rng: np.random.Generator | None) -> _
     return _Outcome(awarded, rate, np.full(len(book.times), np.nan))
 
 
-def _muda_lottery(bids: pd.DataFrame, book: _Book, rng: np.random.Generator | None) -> _Outcome:
-    half, given, active, turn = _halves(bids, book, rng)
-    traded = np.minimum(*(_totals(half, np.maximum(side * active, 0.0), len(given)) for side in (1, -1)))
+def _muda_lottery(bids: pd.DataFrame, book: Book, k: float, rng: _Coins) -> _Outcome:
+    trader, coins = _tossed(bids, book, rng)
+    half, given, active = _halves(book, k, coins[trader, 0])
+    traded = np.minimum(*(totals(half, np.maximum(side * active, 0.0), len(given)) for side in (1, -1)))
     awarded = np.zeros_like(active)
-    order = np.lexsort((turn, half))
+    order = np.lexsort((coins[trader, 1], half))
     for side in (1, -1):
         wanted = np.maximum(side * active, 0.0)[order]
         before = pd.Series(wanted).groupby(half[order]).cumsum().to_numpy() - wanted
@@ -193,33 +188,28 @@ def _muda_lottery(bids: pd.DataFrame, book: _Book, rng: np.random.Generator | No
     return _Outcome(awarded, given[half], np.full(len(book.times), np.nan))
 
 
-_Rule = Callable[[pd.DataFrame, _Book, np.random.Generator | None], _Outcome]
+_Rule = Callable[[pd.DataFrame, Book, float, _Coins], _Outcome]
 _RULES: Family[_Rule] = Family(
     "rule of a double auction",
-    {"uniform": _uniform, "vcg": _vcg, "mcafee": _mcafee, "muda": _muda, "muda_lottery": _muda_lottery},
+    {
+        "uniform": _uniform,
+        "pay_as_bid": _pay_as_bid,
+        "vcg": _vcg,
+        "mcafee": _mcafee,
+        "muda": _muda,
+        "muda_lottery": _muda_lottery,
+    },
 )
 
 
-def _book(bids: pd.DataFrame, k: float, step_hours: float) -> _Book:
-    services = validate(bids, "bids")["service"].unique()
-    if len(services) > 1:
-        raise DataError(f"bids hold {len(services)} services ({', '.join(services)}): clear one at a time")
-    if not 0 <= k <= 1:
-        raise DataError(f"k must be in [0, 1], got {k}")
-    require_step(step_hours)
-    market, times = pd.factorize(bids["time"], sort=True)
-    limit, quantity = bids["price"].to_numpy(float), bids["quantity_mw"].to_numpy(float)
-    return _Book(pd.DatetimeIndex(times, name="time"), market, limit, quantity, k)
-
-
-def _traders(bids: pd.DataFrame, book: _Book) -> Ints:
+def _traders(bids: pd.DataFrame, book: Book) -> Ints:
     """Number of the trader of each row, in order of time and name; refuses what a truthful rule cannot take."""
     remedy = "a truthful rule needs a price that the trader stands by"
     refuse_row(bids, np.isinf(book.limit), "price", "is infinite", remedy, unit="$/MWh")
     names, labels = pd.factorize(bids["bidder"], sort=True)
     trader = pd.factorize(book.market * max(len(labels), 1) + names, sort=True)[0]
     side = np.sign(book.quantity)
-    sold, bought = (_totals(trader, side == s, len(trader) + 1) > 0 for s in (1, -1))
+    sold, bought = (totals(trader, side == s, len(trader) + 1) > 0 for s in (1, -1))
     _refuse_trader(bids, (sold & bought)[trader], "is on both sides", "keep its offers or its bids to buy")
     starts = np.flatnonzero(np.r_[True, np.diff(trader) != 0][: len(trader)])
     again = np.zeros(len(trader), dtype=bool)
@@ -243,7 +233,7 @@ def _refuse_trader(bids: pd.DataFrame, bad: Flags, what: str, remedy: str) -> No
         )
 
 
-def _one_unit_each(bids: pd.DataFrame, book: _Book, trader: Ints) -> None:
+def _one_unit_each(bids: pd.DataFrame, book: Book, trader: Ints) -> None:
     """Refuse rows that are not the one unit of their trader."""
     size = np.abs(book.quantity)
     unit = np.zeros(len(book.times))
@@ -270,24 +260,28 @@ def _trade_reduction(buyers: Floats, sellers: Floats) -> tuple[int, float, float
     return k - 1, float(buyers[k - 1]), float(sellers[k - 1])
 
 
-def _halves(bids: pd.DataFrame, book: _Book, rng: np.random.Generator | None) -> tuple[Ints, Floats, Floats, Floats]:
-    """Half of each row, price that each half is given, power that trades at it, and each row's turn in a lottery."""
+def _tossed(bids: pd.DataFrame, book: Book, rng: _Coins) -> tuple[Ints, Floats]:
+    """The trader of each row, and two numbers in [0, 1) for each trader: its half's and its turn's in a lottery."""
     if rng is None:
         raise DataError("muda tosses coins: give it rng, a numpy.random.Generator")
     trader = _traders(bids, book)
-    coins = rng.random((int(trader.max(initial=-1)) + 1, 2))
-    half = 2 * book.market + (coins[trader, 0] < 0.5)
+    return trader, rng.random((int(trader.max(initial=-1)) + 1, 2))
+
+
+def _halves(book: Book, k: float, coin: Floats) -> tuple[Ints, Floats, Floats]:
+    """Half of each row, price that each half is given, and power that trades at it."""
+    half = 2 * book.market + (coin < 0.5)
     n_halves, live = 2 * len(book.times), book.quantity != 0
-    low, high, _ = _clearing_interval(_curves(half[live], book.limit[live], book.quantity[live]), n_halves)
-    own = np.where(low <= high, _between(low, high, book.k), np.nan)
+    low, high, _ = clearing_interval(curves(half[live], book.limit[live], book.quantity[live]), n_halves)
+    own = np.where(low <= high, between(low, high, k), np.nan)
     given = own.reshape(-1, 2)[:, ::-1].ravel()
     active = np.where(np.sign(book.quantity) * (given[half] - book.limit) >= 0, book.quantity, 0.0)
-    return half, given, active, coins[trader, 1]
+    return half, given, active
 
 
 def _short_side_at(half: Ints, limit: Floats, active: Floats, given: Floats) -> tuple[Floats, Floats]:
     """The limits with those of each half's short side moved to the given price, and the sign of the long side."""
-    supply, demand = (_totals(half, np.maximum(side * active, 0.0), len(given)) for side in (1, -1))
+    supply, demand = (totals(half, np.maximum(side * active, 0.0), len(given)) for side in (1, -1))
     long_side = np.where(demand >= supply, -1.0, 1.0)
     moved = (active != 0) & (np.sign(active) != long_side[half])
     return np.where(moved, given[half], limit), long_side
@@ -332,62 +326,3 @@ def _by_group(group: Ints, n_groups: int) -> list[Ints]:
     order = np.argsort(group, kind="stable")
     parts = np.split(order, np.cumsum(np.bincount(group, minlength=n_groups))[:-1]) if n_groups else []
     return [rows for rows in parts if len(rows)]
-
-
-def _curves(market: Ints, limit: Floats, quantity: Floats) -> _Curves:
-    """The curves' corners in order of market and price; bids of one corner are summed in order of quantity."""
-    order = np.lexsort((quantity, limit, market))
-    market, limit, quantity = market[order], limit[order], quantity[order]
-    new = np.flatnonzero(np.r_[True, (np.diff(market) != 0) | (limit[1:] != limit[:-1])][: len(market)])
-    supply = np.add.reduceat(np.maximum(quantity, 0.0), new)
-    demand = np.add.reduceat(np.maximum(-quantity, 0.0), new)
-    corner = pd.Series(market[new])
-    supply_to = pd.Series(supply).groupby(corner).cumsum().to_numpy()
-    demand_from = pd.Series(demand[::-1]).groupby(corner[::-1].to_numpy()).cumsum().to_numpy()[::-1]
-    return _Curves(market[new], limit[new], supply_to, supply_to - supply, demand_from, demand_from - demand)
-
-
-def _clearing_price(curves: _Curves, n_markets: int, k: float) -> Floats:
-    """Price at which supply meets demand, by market; NaN where nothing is traded."""
-    low, high, traded = _clearing_interval(curves, n_markets)
-    return np.where(traded > 0, _between(low, high, k), np.nan)
-
-
-def _between(low: Floats, high: Floats, k: float) -> Floats:
-    """The share `k` of the way up, or the finite end."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        inside = np.clip((1 - k) * low + k * high, low, high)
-    return np.where(np.isinf(low), high, np.where(np.isinf(high), low, inside))
-
-
-def _clearing_interval(curves: _Curves, n_markets: int, *, rounding: float = 1e-12) -> tuple[Floats, Floats, Floats]:
-    """Least and greatest bid price at which supply meets demand, and the power traded, by market."""
-    slack = rounding * (curves.supply_to + curves.demand_from)
-    meets = curves.supply_below <= curves.demand_from + slack
-    meets &= curves.demand_above <= curves.supply_to + slack
-    low, high = np.full(n_markets, np.inf), np.full(n_markets, -np.inf)
-    np.minimum.at(low, curves.market[meets], curves.price[meets])
-    np.maximum.at(high, curves.market[meets], curves.price[meets])
-    traded = np.zeros(n_markets)
-    np.maximum.at(traded, curves.market, np.minimum(curves.supply_to, curves.demand_from))
-    return low, high, traded
-
-
-def _award(market: Ints, limit: Floats, quantity: Floats, price: Floats) -> Floats:
-    """What each bid gets at its market's price: whole if better, a share if equal, nothing if worse."""
-    side, n_markets = np.sign(quantity), len(price)
-    gain = np.where(side > 0, price[market] - limit, limit - price[market])
-    margin = np.where(side == 0, -1.0, np.nan_to_num(gain, nan=-1.0))
-    better, equal = np.abs(quantity) * (margin > 0), np.abs(quantity) * (margin == 0)
-    traded = np.minimum(*(_totals(market, (better + equal) * (side == s), n_markets) for s in (1, -1)))
-    awarded = np.zeros_like(quantity)
-    for own in (side == 1, side == -1):
-        left = traded - _totals(market, better * own, n_markets)
-        shared = _totals(market, equal * own, n_markets)
-        share = np.divide(left, shared, out=np.zeros(n_markets), where=shared > 0)
-        awarded += own * (better + equal * np.clip(share, 0.0, 1.0)[market])
-    return np.asarray(side * awarded)
-
-
-def _totals(market: Ints, values: Floats, n_markets: int) -> Floats:
-    return np.bincount(market, values, n_markets).astype(float)

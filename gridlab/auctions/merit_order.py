@@ -23,6 +23,8 @@ def clear_vcg(
     r"""
     Sell divisible power so that it pays every bidder to state what the power is worth to it.
 
+    For whole units, all of which or none a bidder takes, see `clear_vcg_blocks`.
+
     Power goes to the dearest marginal values first, which is where the sum of values :math:`W` is greatest, and
     bidder :math:`i` pays what its presence costs the others,
 
@@ -38,8 +40,9 @@ def clear_vcg(
     Parameters
     ----------
     bids : DataFrame
-        A `bids` table. A bidder's rows of one time and service are its marginal values, one segment a row, from the
-        dearest on; segments are divisible. All services share the cap, and a bidder may ask for several.
+        A `bids` table; a quantity is power wanted, and positive. A bidder's rows of one time and service are its
+        marginal values, one segment a row, from the dearest on; segments are divisible. All services share the cap,
+        and a bidder may ask for several.
     capacity_mw : float or Series
         Power on sale, one number or one for each time. [MW]
     reserve_price : float
@@ -54,12 +57,15 @@ def clear_vcg(
         Rows at the marginal price share what is left in proportion to their quantity. A bidder's payment is divided
         over its rows in proportion to what they are worth above the reserve. The price is what one more MWh would be
         worth: the marginal row's price, the dearest losing one where no row is cut, the reserve where power is left.
+        Rows at one price that lack no more than rounding of what they want, 1e-12 of the capacity and half of it, are
+        served whole. No bids or no capacity award nothing, at a NaN price.
 
     Raises
     ------
     DataError
-        If `clearing.wants` refuses the bids, a price is above that of the bidder's segment before, or a bidder comes
-        twice for one time and service, its rows apart.
+        If the table breaks its schema, a quantity is negative, a price, the capacity or `reserve_price` is not a finite
+        number, the capacity is negative or lacks a time of the bids, `step_hours` is not above 0, a price is above
+        that of the bidder's segment before, or a bidder comes twice for one time and service, its rows apart.
 
     References
     ----------
@@ -115,7 +121,7 @@ def explain_vcg(
         One row for each winner and row of the bids that it displaced, wholly or in part: `time`, `bidder`, `displaced`
         (who would have had the power, ``"reserve"`` for the seller), `service` (what for, missing for the seller),
         `quantity_mw` [MW], `price` [$/MWh] and `amount` [$]. The quantities of a bidder sum to its award, the amounts
-        to its payment. In order of time, bidder and price.
+        to its payment. In order of time, bidder and price. No bids or no capacity have an empty table.
 
     Raises
     ------
@@ -151,7 +157,7 @@ def explain_vcg(
         {
             "time": asked.times[market],
             "bidder": asked.bidders[winner],
-            "displaced": bids["bidder"].take(row).where(row >= 0, "reserve").to_numpy(),
+            "displaced": bids["bidder"].astype(object).take(row).where(row >= 0, "reserve").to_numpy(),
             "service": bids["service"].take(row).where(row >= 0).to_numpy(),
             "quantity_mw": quantity,
             "price": price,
@@ -192,7 +198,8 @@ def in_merit_order(asked: Wants, reserve_price: float = 0.0) -> Merit:
     """
     Award each market's capacity to its dearest rows; rows at the marginal price share in proportion.
 
-    Supply that meets the demand to 1e-12 of the capacity serves it whole.
+    Rows at one price that lack no more than rounding of what they want are served whole: 1e-12 of the capacity, and
+    half of what they want.
 
     Examples
     --------
@@ -201,11 +208,25 @@ def in_merit_order(asked: Wants, reserve_price: float = 0.0) -> Merit:
     >>> in_merit_order(wants(bids, 3.0)).awarded.tolist()
     [0.2, 2.0, 0.8]
     """
+    return merit_of(asked.market, asked.quantity, asked.price, asked.capacity, reserve_price)
+
+
+def merit_of(
+    market: NDArray[np.intp], quantity: Floats, worth: Floats, capacity: Floats, reserve_price: float = 0.0
+) -> Merit:
+    """
+    As `in_merit_order`, of arrays: the market of each row, its power and its worth, and each market's capacity.
+
+    Examples
+    --------
+    >>> merit_of(np.zeros(2, int), np.ones(2), np.array([30.0, 50.0]), np.array([1.5])).awarded.tolist()
+    [0.5, 1.0]
+    """
     from gridlab.auctions import merit_order_core as core
 
-    order, start = core.by_market(core.dearest_first(asked.price), asked.market, len(asked.times))
+    order, start = core.by_market(core.dearest_first(worth), market, len(capacity))
     ranked_awards, price, margin, floor = core.awards(
-        start, asked.price[order], asked.quantity[order], asked.capacity, float(reserve_price)
+        start, worth[order], quantity[order], capacity, float(reserve_price)
     )
     awarded = np.empty_like(ranked_awards)
     awarded[order] = ranked_awards
@@ -260,7 +281,10 @@ def _chosen(names: pd.Index, bidders: Sequence[str] | None) -> NDArray[np.bool_]
     """Which of the bidders are asked for."""
     if bidders is None:
         return np.ones(len(names), dtype=bool)
-    unknown = pd.Index(bidders).difference(names)
-    if len(unknown):
+    if isinstance(bidders, str) or not pd.api.types.is_list_like(bidders):
+        raise DataError(f"bidders must be a sequence of names, got {bidders!r}: write [{bidders!r}]")
+    known = set(names)
+    unknown = [name for name in bidders if name not in known]
+    if unknown:
         raise DataError(f"bidders has {unknown[0]}, who does not bid: ask for a name in bids['bidder']")
-    return np.asarray(names.isin(bidders))
+    return np.asarray(names.isin(list(bidders)))

@@ -179,7 +179,8 @@ def _award(price, quantity, awarded, capacity, reserve):  # type: ignore[no-unty
             shared, shared_low = _plus(shared, shared_low, quantity[stop])
             stop += 1
         left = (capacity - used) - low
-        if shared + shared_low > left + 1e-12 * capacity:
+        lacking = shared + shared_low - left
+        if shared > 0 and lacking > min(1e-12 * capacity, 0.5 * shared):
             share = max(left, 0.0) / (shared + shared_low)
             awarded[k:stop] = share * quantity[k:stop]
             return k, price[k] if used > 0 or share > 0 else np.nan

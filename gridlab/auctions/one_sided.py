@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlab.auctions.clearing import Clearing, Wants, clearing_of, wants
+from gridlab.auctions.clearing import Clearing, Wants, clearing_of, require_number, wants
 from gridlab.auctions.merit_order import Merit, in_merit_order, require_decreasing
 from gridlab.errors import DataError
 from gridlab.schema import validate
@@ -31,8 +31,9 @@ def clear_uniform(
     Parameters
     ----------
     bids : DataFrame
-        A `bids` table of divisible segments, as in `merit_order.clear_vcg`; a bid at ``inf`` buys at any price. Without
-        `capacity_mw` as in `double.clear_double`.
+        A `bids` table of divisible segments, as in `clear_vcg`: a quantity is power wanted, and positive; a bid at
+        ``inf`` buys at any price. Without `capacity_mw` as in `clear_double`: a quantity is offered (positive) or
+        wanted (negative), so that positive rows alone are offers that no one takes, and clear to nothing.
     capacity_mw : float or Series, optional
         Power on sale, one number or one for each time. [MW]
     reserve_price : float
@@ -43,12 +44,13 @@ def clear_uniform(
     Returns
     -------
     Clearing
-        Rows at the marginal price share what is left in proportion to their quantity.
+        Rows at the marginal price share what is left in proportion to their quantity. No bids or no capacity award
+        nothing, at a NaN price.
 
     Raises
     ------
     DataError
-        As `merit_order.clear_vcg`, if bids at any price leave no other to set the price, or if `reserve_price` is given
+        As `clear_vcg`, if bids at any price leave no other to set the price, or if `reserve_price` is given
         without a capacity.
 
     References
@@ -84,7 +86,7 @@ def clear_pay_as_bid(
     Parameters
     ----------
     bids, capacity_mw, reserve_price, step_hours
-        As in `merit_order.clear_vcg`.
+        As in `clear_vcg`: a quantity is power wanted, and positive.
 
     Returns
     -------
@@ -94,7 +96,7 @@ def clear_pay_as_bid(
     Raises
     ------
     DataError
-        As `merit_order.clear_vcg`.
+        As `clear_vcg`.
 
     References
     ----------
@@ -118,7 +120,8 @@ def clear_first_price(bids: pd.DataFrame, *, reserve_price: float = 0.0, step_ho
     Parameters
     ----------
     bids : DataFrame
-        A `bids` table, one row for each bidder and time; the lot is the quantity, the same in all rows of a time.
+        A `bids` table, one row for each bidder and time; the lot is the quantity, positive and the same in all rows of
+        a time.
     reserve_price : float
         Least price at which the lot is sold. [$/MWh]
     step_hours : float
@@ -127,13 +130,15 @@ def clear_first_price(bids: pd.DataFrame, *, reserve_price: float = 0.0, step_ho
     Returns
     -------
     Clearing
-        A tie goes to the earliest row. The price is what the winner pays, NaN where no bid meets the reserve.
+        A tie goes to the earliest row. The price is what the winner pays, NaN where no bid meets the reserve or the lot
+        is of nothing. No bids have the empty answer.
 
     Raises
     ------
     DataError
-        If `clearing.wants` refuses the bids, a bidder comes twice at a time, or a time has lots of several quantities
-        or services.
+        If the table breaks its schema, a quantity is negative, a price or `reserve_price` is not a finite number,
+        `step_hours` is not above 0, a bidder comes twice at a time, or a time has lots of several quantities or
+        services.
 
     References
     ----------
@@ -188,7 +193,7 @@ def clear_second_price(bids: pd.DataFrame, *, reserve_price: float = 0.0, step_h
 def _clear_two_sides(bids: pd.DataFrame, reserve_price: float, step_hours: float) -> Clearing:
     from gridlab.auctions.double import clear_double
 
-    if reserve_price != 0:
+    if require_number(reserve_price, "reserve_price", "$/MWh") != 0:
         raise DataError(f"reserve_price = {reserve_price} needs capacity_mw: where two sides meet, offer at that price")
     return clear_double(bids, rule="uniform", step_hours=step_hours)
 

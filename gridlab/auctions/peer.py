@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlab.auctions.clearing import Clearing, clearing_of, refuse_row, require_step
+from gridlab.auctions.clearing import Clearing, by_time, clearing_of, is_number, refuse_row, told
+from gridlab.auctions.crossing import Book, read_book, totals
 from gridlab.errors import DataError
 from gridlab.family import Family
-from gridlab.schema import validate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -42,7 +42,8 @@ def clear_p2p(
     Parameters
     ----------
     bids : DataFrame
-        A `bids` table of one service; a home's limits are usually the tariffs that it would pay or get elsewhere.
+        A `bids` table of one service; a quantity is offered (positive) or wanted (negative). A home's limits are
+        usually the tariffs that it would pay or get elsewhere.
     rule : str
         ``pro_rata`` or ``price_ranked``.
     loss_share : float
@@ -57,14 +58,14 @@ def clear_p2p(
     -------
     Clearing
         Payments sum to zero. `prices` are per MWh bought (for ``price_ranked`` the mean over the power bought), NaN
-        where nothing is traded.
+        where nothing is traded. No bids have the empty answer.
 
     Raises
     ------
     DataError
         If the table breaks its schema or has several services, `loss_share` is outside [0, 1), `rule` is unknown,
-        `price` is not finite, lacks a time or is given to ``price_ranked``, or a limit is infinite where a price has to
-        be made of it.
+        `price` is not finite, has a time twice, lacks one or is given to ``price_ranked``, or a limit is infinite where
+        a price has to be made of it.
 
     References
     ----------
@@ -81,9 +82,8 @@ def clear_p2p(
     >>> clear_p2p(bids, rule="price_ranked", loss_share=0.1).awards["quantity_mw"].round(9).tolist()
     [4.0, -1.8, -1.8]
     """
-    book = _book(bids, loss_share)
-    require_step(step_hours)
-    awarded, rate, at = _RULES[rule](bids, book, price)
+    book, kept = read_book(bids, step_hours), _kept(loss_share)
+    awarded, rate, at = _RULES[rule](bids, book, kept, price)
     return clearing_of(bids, awarded, -rate * step_hours, book.times, at)
 
 
@@ -94,7 +94,7 @@ def match_p2p(bids: pd.DataFrame, *, loss_share: float = 0.05) -> pd.DataFrame:
     Parameters
     ----------
     bids : DataFrame
-        A `bids` table of one service with finite prices.
+        A `bids` table of one service with finite prices; a quantity is offered (positive) or wanted (negative).
     loss_share : float
         Share of the power sold that is lost, in [0, 1). [-]
 
@@ -118,7 +118,7 @@ def match_p2p(bids: pd.DataFrame, *, loss_share: float = 0.05) -> pd.DataFrame:
     0  bidder_0  bidder_1      2.0        1.8   20.0
     1  bidder_0  bidder_2      2.0        1.8   17.5
     """
-    pairs = _pairs(bids, _book(bids, loss_share))
+    pairs = _pairs(bids, read_book(bids, 1.0), _kept(loss_share))
     return pd.DataFrame(
         {
             "time": bids["time"].array[pairs.seller],
@@ -131,16 +131,6 @@ def match_p2p(bids: pd.DataFrame, *, loss_share: float = 0.05) -> pd.DataFrame:
             "price": pairs.price,
         }
     )
-
-
-class _Book(NamedTuple):
-    """The rows of the bids as arrays; each time is a market. `kept` is the share of the power sold that arrives."""
-
-    times: pd.DatetimeIndex
-    market: Ints
-    limit: Floats
-    quantity: Floats
-    kept: float
 
 
 class _Pairs(NamedTuple):
@@ -156,24 +146,24 @@ class _Pairs(NamedTuple):
 _Price: TypeAlias = float | pd.Series | None
 
 
-def _pro_rata(bids: pd.DataFrame, book: _Book, price: _Price) -> tuple[Floats, Floats, Floats]:
+def _pro_rata(bids: pd.DataFrame, book: Book, kept: float, price: _Price) -> tuple[Floats, Floats, Floats]:
     """Power awarded and money received by row [$/h], and the price of each time."""
-    at = _stated(bids, book, price)
+    at = _stated(bids, book, kept, price)
     received = at[book.market]
-    received *= np.where(book.quantity > 0, book.kept, 1.0)
+    received *= np.where(book.quantity > 0, kept, 1.0)
     takes_part = np.where(book.quantity > 0, book.limit <= received, book.limit >= received)
     awarded = np.where(takes_part, book.quantity, 0.0)
-    offered, wanted = (_totals(book, np.maximum(side * awarded, 0.0)) for side in (1, -1))
-    bought = np.minimum(offered * book.kept, wanted)
-    fill = np.stack([_share(bought, wanted), _share(bought, offered * book.kept)])
+    offered, wanted = (totals(book.market, np.maximum(side * awarded, 0.0), len(at)) for side in (1, -1))
+    bought = np.minimum(offered * kept, wanted)
+    fill = np.stack([_share(bought, wanted), _share(bought, offered * kept)])
     awarded *= fill[(book.quantity > 0).astype(np.intp), book.market]
     return awarded, awarded * np.nan_to_num(received), np.where(bought > 0, at, np.nan)
 
 
-def _price_ranked(bids: pd.DataFrame, book: _Book, price: _Price) -> tuple[Floats, Floats, Floats]:
+def _price_ranked(bids: pd.DataFrame, book: Book, kept: float, price: _Price) -> tuple[Floats, Floats, Floats]:
     if price is not None:
         raise DataError("price_ranked makes the price of each pair of its limits: leave price out, or use pro_rata")
-    pairs = _pairs(bids, book)
+    pairs = _pairs(bids, book, kept)
     n_rows, paid = len(book.limit), pairs.bought * pairs.price
     awarded = np.bincount(pairs.seller, pairs.sold, n_rows) - np.bincount(pairs.buyer, pairs.bought, n_rows)
     received = np.bincount(pairs.seller, paid, n_rows) - np.bincount(pairs.buyer, paid, n_rows)
@@ -183,52 +173,42 @@ def _price_ranked(bids: pd.DataFrame, book: _Book, price: _Price) -> tuple[Float
     return awarded.astype(float), received.astype(float), mean
 
 
-_Rule = Callable[[pd.DataFrame, _Book, _Price], tuple[Floats, Floats, Floats]]
+_Rule = Callable[[pd.DataFrame, Book, float, _Price], tuple[Floats, Floats, Floats]]
 _RULES: Family[_Rule] = Family("rule of peer matching", {"pro_rata": _pro_rata, "price_ranked": _price_ranked})
 
 
-def _book(bids: pd.DataFrame, loss_share: float) -> _Book:
-    services = validate(bids, "bids")["service"].unique()
-    if len(services) > 1:
-        raise DataError(f"bids hold {len(services)} services ({', '.join(services)}): match one at a time")
-    if not 0 <= loss_share < 1:
-        raise DataError(f"loss_share must be in [0, 1), got {loss_share}: at 1 nothing arrives")
-    market, times = pd.factorize(bids["time"], sort=True)
-    limit, quantity = bids["price"].to_numpy(float), bids["quantity_mw"].to_numpy(float)
-    return _Book(pd.DatetimeIndex(times, name="time"), market, limit, quantity, 1.0 - loss_share)
+def _kept(loss_share: float) -> float:
+    """The share of the power sold that arrives."""
+    if not (is_number(loss_share) and 0 <= loss_share < 1):
+        raise DataError(f"loss_share must be in [0, 1), got {told(loss_share)}: at 1 nothing arrives")
+    return 1.0 - loss_share
 
 
-def _stated(bids: pd.DataFrame, book: _Book, price: _Price) -> Floats:
+def _stated(bids: pd.DataFrame, book: Book, kept: float, price: _Price) -> Floats:
     """The price of each time, given or the mid-market rate; NaN where one side is missing."""
     if price is None:
-        return _mid_market(bids, book)
-    if isinstance(price, pd.Series):
-        missing = book.times.difference(pd.DatetimeIndex(price.index))
-        if len(missing):
-            raise DataError(f"price has no value for {missing[0]}, for which there is a bid: add it")
-        at = price.reindex(book.times).to_numpy(float)
-    else:
-        at = np.full(len(book.times), float(price))
+        return _mid_market(bids, book, kept)
+    at = by_time(price, book.times, "price")
     bad = ~np.isfinite(at)
     if bad.any():
         raise DataError(f"price must be finite, in $/MWh, got {at[bad][0]} at {book.times[int(np.argmax(bad))]}")
-    return np.asarray(at)
+    return at
 
 
-def _mid_market(bids: pd.DataFrame, book: _Book) -> Floats:
+def _mid_market(bids: pd.DataFrame, book: Book, kept: float) -> Floats:
     live = book.quantity != 0
     remedy = "the mid-market rate needs finite limits: state them, or give price"
     refuse_row(bids, live & np.isinf(book.limit), "price", "is infinite", remedy, unit="$/MWh")
     highest, lowest = np.full(len(book.times), -np.inf), np.full(len(book.times), np.inf)
     buys, sells = book.quantity < 0, book.quantity > 0
     np.maximum.at(highest, book.market[buys], book.limit[buys])
-    np.minimum.at(lowest, book.market[sells], book.limit[sells] / book.kept)
+    np.minimum.at(lowest, book.market[sells], book.limit[sells] / kept)
     both = np.isfinite(highest) & np.isfinite(lowest)
     middle = np.where(both, highest, 0.0) / 2 + np.where(both, lowest, 0.0) / 2
     return np.asarray(np.where(both, middle, np.nan))
 
 
-def _pairs(bids: pd.DataFrame, book: _Book) -> _Pairs:
+def _pairs(bids: pd.DataFrame, book: Book, kept: float) -> _Pairs:
     from gridlab.auctions.peer_core import ranked_pairs
 
     live = book.quantity != 0
@@ -238,13 +218,9 @@ def _pairs(bids: pd.DataFrame, book: _Book) -> _Pairs:
     sells = sells[np.lexsort((book.limit[sells], book.market[sells]))]
     buys = buys[np.lexsort((-book.limit[buys], book.market[buys]))]
     orders = [(book.market[rows], book.limit[rows], np.abs(book.quantity[rows])) for rows in (sells, buys)]
-    seller, buyer, sold, bought = ranked_pairs(*orders[0], *orders[1], book.kept)
-    price = book.limit[buys[buyer]] / 2 + book.limit[sells[seller]] / book.kept / 2
+    seller, buyer, sold, bought = ranked_pairs(*orders[0], *orders[1], kept)
+    price = book.limit[buys[buyer]] / 2 + book.limit[sells[seller]] / kept / 2
     return _Pairs(sells[seller], buys[buyer], sold, bought, price)
-
-
-def _totals(book: _Book, values: Floats) -> Floats:
-    return np.bincount(book.market, values, len(book.times)).astype(float)
 
 
 def _share(part: Floats, whole: Floats) -> Floats:

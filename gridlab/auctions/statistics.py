@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from gridlab.auctions.clearing import Clearing, Wants, refuse_row, require_step, wants
+from gridlab.auctions.clearing import Clearing, refuse_row, require_cleared, require_number, require_step, wants
 from gridlab.errors import DataError
 from gridlab.schema import validate
 
@@ -27,7 +27,8 @@ def statistics(
     Parameters
     ----------
     bids : DataFrame
-        The `bids` table that was cleared.
+        The `bids` table that was cleared, row by row as it was; a quantity is power wanted (positive) or, in a market
+        with two sides, offered (positive) or wanted (negative).
     clearing : Clearing
         What became of it.
     values : Series or array_like, shape (n_rows,), optional
@@ -77,9 +78,10 @@ def statistics(
     sides = _has_two_sides(bids) if two_sided is None else two_sided
     worth = _true_values(bids, values)
     value = _value_of_awards(bids, clearing, worth, sides, step_hours)
-    best = _best(bids, worth, capacity_mw, sides) * step_hours if optimum is None else float(optimum)
-    if optimum is not None and not np.isfinite(best):
-        raise DataError(f"optimum must be a number, in $, got {optimum}")
+    if optimum is None:
+        best = _best(bids, worth, capacity_mw, sides) * step_hours
+    else:
+        best = require_number(optimum, "optimum", "$")
     payment = clearing.payments.to_numpy(float)
     welfare, balance = value.sum(), payment.sum()
     return pd.Series(
@@ -89,7 +91,7 @@ def statistics(
             "efficiency": welfare / best if best != 0 else np.nan,
             "surplus": welfare - balance,
             "revenue": payment[payment > 0].sum(),
-            "payout": -payment[payment < 0].sum(),
+            "payout": -payment[payment < 0].sum() + 0.0,
             "balance": balance,
         },
         dtype=float,
@@ -159,19 +161,19 @@ def _true_values(bids: pd.DataFrame, values: ArrayLike | pd.Series | None) -> Fl
     stated = bids["price"].to_numpy(float) if values is None else np.asarray(values, dtype=float)
     if stated.shape != (len(bids),):
         raise DataError(f"values must have one number for each of the {len(bids)} rows, got shape {stated.shape}")
-    column, remedy = "price" if values is None else "values", "state what the power is truly worth in values"
-    refuse_row(bids.assign(**{column: stated}), ~np.isfinite(stated), column, "is not finite", remedy, unit="$/MWh")
+    bad, remedy = ~np.isfinite(stated), "state what the power is truly worth in values"
+    if values is None:
+        refuse_row(bids, bad, "price", "is not finite", remedy, unit="$/MWh")
+    elif bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(f"values is not finite in row {bids.index[row]}, {stated[row]:g} $/MWh: {remedy}")
     return stated
 
 
 def _value_of_awards(bids: pd.DataFrame, clearing: Clearing, worth: Floats, sides: bool, step_hours: float) -> Floats:
     """Each row's award at its true value, minus its cost for a seller."""
     require_step(step_hours)
-    if not (clearing.awards.index.equals(bids.index) and clearing.payments.index.equals(bids.index)):
-        raise DataError(
-            f"clearing has {len(clearing.awards)} awards and {len(clearing.payments)} payments whose rows are not the "
-            f"{len(bids)} of bids: pass the bids that were cleared"
-        )
+    require_cleared(bids, clearing)
     awarded = _by_true_value(bids, clearing.awards["quantity_mw"].to_numpy(float), worth, sides)
     return np.asarray((-1.0 if sides else 1.0) * awarded * worth * step_hours)
 
@@ -216,12 +218,10 @@ def _best_of_capacity(bids: pd.DataFrame, capacity_mw: float | pd.Series) -> flo
 
 def _best_of_trades(bids: pd.DataFrame, worth: Floats) -> float:
     """All that is offered, to whom it is worth most: a seller that is served keeps its power and saves its cost."""
-    from gridlab.auctions.merit_order import in_merit_order
+    from gridlab.auctions.merit_order import merit_of
 
     market = bids.groupby(["time", "service"], sort=False).ngroup().to_numpy()
     quantity = bids["quantity_mw"].to_numpy(float)
     offered = np.bincount(market, np.maximum(quantity, 0.0), market.max(initial=-1) + 1).astype(float)
-    places = pd.DatetimeIndex(np.empty(len(offered), dtype="M8[ns]"))
-    rows = Wants(places, market, market, pd.RangeIndex(len(offered)), np.abs(quantity), worth, offered)
-    kept = in_merit_order(rows, -np.inf).awarded
+    kept = merit_of(market, np.abs(quantity), worth, offered, -np.inf).awarded
     return float(np.where(quantity < 0, kept, kept - quantity) @ worth)
