@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from quantecon.game_theory import NormalFormGame, Player, lemke_howson, vertex_enumeration
 
-from gridlab.games.bimatrix import nash_equilibria, one_equilibrium, regret
+from gridlab.games.bimatrix import nash_equilibria, one_equilibrium
 from gridlab.games.correlated import correlated_equilibrium
 from gridlab.games.dynamics import fictitious_play
+from gridlab.games.payoffs import regrets
 from gridlab.games.zero_sum import zero_sum
 
 ALL_GROUP = "All equilibria, random 13 x 13"
@@ -84,7 +85,7 @@ def bench_search_through_supports(benchmark):
 def bench_one_equilibrium(benchmark):
     A, B = game_of(200)
     x, y = benchmark.pedantic(one_equilibrium, (A, B), rounds=10, warmup_rounds=1)
-    assert regret(A, B, x, y).max() <= 1e-12
+    assert regrets((A, B), (x, y)).max() <= 1e-12
 
 
 @pytest.mark.benchmark(group=ONE_GROUP)

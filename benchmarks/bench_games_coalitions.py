@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import linprog
 
 from gridlab.assets import Battery
-from gridlab.games.characteristic import sums_over
+from gridlab.games.characteristic import is_superadditive, sums_over
 from gridlab.games.nucleolus import prenucleolus
 from gridlab.games.shapley import shapley, shapley_by_type, shapley_sampled
 from gridlab.mpc.coalitions import CoalitionPlanner, Member, Tariff, values_by_count
@@ -33,6 +33,24 @@ def _members(n: int) -> tuple[list[Member], Tariff]:
         members.append(Member(load, sun, battery if at % 3 else None))
     price = 50 + 30 * np.sin((hour - 12) * np.pi / 12) + rng.normal(0, 5, 24)
     return members, Tariff(price, 0.4 * price, demand_charge=200.0)
+
+
+@pytest.mark.parametrize("n", [10, 14, 17])
+@pytest.mark.benchmark(group="Superadditivity")
+def bench_is_superadditive(benchmark, n):
+    v = np.bitwise_count(np.arange(2**n)) ** 2.0
+    assert benchmark.pedantic(lambda: is_superadditive(v, n), rounds=3, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("n", [10])
+@pytest.mark.benchmark(group="Superadditivity")
+def bench_is_superadditive_pair_by_pair(benchmark, n):
+    v = (np.bitwise_count(np.arange(2**n)) ** 2.0).tolist()
+
+    def slow():
+        return all(v[a | b] >= v[a] + v[b] for a in range(2**n) for b in range(2**n) if not a & b)
+
+    assert benchmark.pedantic(slow, rounds=1)
 
 
 @pytest.mark.parametrize("n", [10, 14, 18, 20, 22])

@@ -170,12 +170,15 @@ def test_an_answer_that_is_off_by_the_solver_s_tolerance_is_polished(monkeypatch
 @pytest.mark.parametrize(
     "payoffs, objective, message",
     [
-        ([np.eye(2), [[np.nan, 1], [0, 1]]], "welfare", r"player 1 are nan at \(0, 0\)"),
+        ([np.eye(2), [[np.nan, 1], [0, 1]]], "welfare", r"player 1 is nan at \(0, 0\)"),
         ([np.ones((2, 1)), np.ones((2, 1))], "welfare", "player 1 has 1 strategy"),
         ([np.eye(2)], "welfare", "at least 2 players"),
         (CHICKEN, "fairness", "objective must be one of welfare, least"),
         (CHICKEN, np.ones((2, 3)), "objective must have the payoffs' shape"),
-        (CHICKEN, [[np.inf, 0], [0, 0]], "be finite"),
+        (CHICKEN, [[np.inf, 0], [0, 0]], r"objective is inf at \(0, 0\): payoffs must be finite"),
+        (CHICKEN, [[0, np.nan], [0, 0]], r"objective is nan at \(0, 1\)"),
+        (CHICKEN, [["a", "b"], ["c", "d"]], "objective must be numbers"),
+        (CHICKEN, [[1, 2], [3]], "objective must be numbers in rows of one length"),
         ([np.full((2, 2), 1.7e308)] * 2, "welfare", "too great for a number"),
     ],
 )
@@ -187,5 +190,8 @@ def test_what_is_no_game_or_no_objective_is_refused(find, payoffs, objective, me
 def test_what_is_no_distribution_is_refused():
     with pytest.raises(DataError, match="the payoffs' shape"):
         correlated_regrets(CHICKEN, np.ones(4) / 4)
+    for wrong in (["a", "b"], [[1, 0], [0]], [["1", "0"], ["0", "0"]]):
+        with pytest.raises(DataError, match="distribution must be numbers"):
+            correlated_regrets(CHICKEN, wrong)
     with pytest.raises(DataError, match="sum of 2"):
         correlated_regrets(CHICKEN, np.ones((2, 2)) / 2)

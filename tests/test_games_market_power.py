@@ -1,5 +1,6 @@
 """Batteries that move the price: against a conic solver and all ways to go, laws of conduct, and answers by hand."""
 
+from importlib import import_module
 from itertools import product
 
 import numpy as np
@@ -14,6 +15,8 @@ from gridlab.games.battery_play import Market, best_plan, earnings, greatest_ear
 from gridlab.games.market_power import CONDUCTS, market_power, play_batteries
 from gridlab.games.price_slopes import slope_of_bids, slope_of_prices
 from gridlab.schema import mock_prices, mock_times, validate
+
+MODULE = import_module("gridlab.games.market_power")
 
 SPIKES = [-30.0, -5.0, 0.0, 10.0, 10.0, 20.0, 35.0, 60.0, 2000.0]
 
@@ -154,6 +157,36 @@ def test_each_of_several_batteries_replies_best_to_the_others(price, slope, owne
     )
 
 
+@settings(max_examples=12)
+@given(
+    positive,
+    st.sampled_from([0.05, 1.0]),
+    st.lists(batteries(), min_size=2, max_size=3),
+    st.sampled_from([("strategic", 1, 1), ("cartel", 2, 0), ("efficient", 1, 0), ("price_taker", 0, 0)]),
+)
+def test_the_regret_of_several_batteries_is_what_a_conic_solver_still_gains_where_replies_are_cut_short(
+    price, slope, owned, conduct
+):
+    name, together, alone = conduct
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MODULE, "_SWEEPS", 0)
+        play = play_batteries(hours(price), owned, slope, conduct=name)
+    for i, battery in enumerate(owned):
+        own = play.schedule[f"battery_{i}_mw"].to_numpy()
+        others = play.schedule["battery_mw"].to_numpy() - own
+        market = facing(price - together * slope * others, battery, (together + alone) * slope)
+        market = market._replace(start=0.0, end=0.0)
+        scale = greatest_earnings(market, battery.degradation_cost)
+        gain = best_by_cvxpy(market, battery) - earnings(market, own, battery.degradation_cost)
+        assert play.regret[i] == pytest.approx(gain, abs=1e-6 * max(scale, 1))
+
+
+def test_batteries_of_different_sizes_that_plan_as_if_alike_regret_it(monkeypatch):
+    owned = [Battery(1.0, 2.0), Battery(30.0, 60.0, 0.9, 0.8)]
+    monkeypatch.setattr(MODULE, "_SWEEPS", 0)
+    assert play_batteries(hours([10.0, 60.0, 20.0, 90.0]), owned, 1.0).regret.max() > 1
+
+
 @given(positive, st.sampled_from([0.05, 1.0]), st.permutations(range(3)))
 def test_the_order_of_batteries_does_not_matter(price, slope, order):
     owned = [Battery(1.0, 2.0), Battery(3.0, 1.0, 0.9, 0.8), Battery(2.0, 5.0, degradation_cost=3.0)]
@@ -213,6 +246,18 @@ def test_intervals_of_any_length_give_the_same_power():
     )
 
 
+def test_over_quarters_of_an_hour_a_profit_is_what_is_sold_at_the_price_less_wear():
+    times = pd.date_range("2024-01-01", periods=12, freq="15min", tz="UTC", name="time")
+    quarter = pd.DataFrame({"price": np.tile([20.0, 80.0, 30.0], 4)}, index=times)
+    battery = Battery(9.0, 4.0, 0.9, 0.9, degradation_cost=3.0)
+    for conduct in CONDUCTS:
+        play = play_batteries(quarter, battery, 2.0, conduct=conduct)
+        moved, price = play.schedule["battery_mw"], play.schedule["price"]
+        assert price.to_numpy() == pytest.approx((quarter["price"] - 2.0 * moved).to_numpy())
+        assert play.delivered_mwh == pytest.approx(moved.clip(lower=0).sum() / 4) != 0
+        assert play.profit == pytest.approx([(moved @ price) / 4 - 3.0 * play.delivered_mwh])
+
+
 def test_a_gap_in_prices_is_not_traded_in():
     play = play_batteries(hours([10.0, np.nan, 60.0]), Battery(1.0, 1.0, 1.0, 1.0), 1.0)
     assert play.schedule["battery_mw"].tolist() == [-1.0, 0.0, 1.0]
@@ -251,7 +296,13 @@ def test_a_real_week_is_certified(data_dir):
         ({"slope": np.nan}, DataError, "slope must be at least 0"),
         ({"slope": [1.0, 2.0, 3.0]}, DataError, "2 elements"),
         ({"slope": pd.Series([1.0], index=mock_times(days=1)[:1])}, DataError, "no value for"),
+        ({"slope": "a"}, DataError, "slope must be numbers"),
+        ({"slope": pd.Series([1.0] * 3, index=mock_times(days=1)[[0, 1, 1]])}, DataError, "slope has .* twice"),
+        ({"prices": hours([])}, DataError, "prices has no intervals"),
         ({"batteries": []}, DataError, "holds none"),
+        ({"batteries": ["x"]}, DataError, "batteries must be a Battery or a sequence of them, got 'x'"),
+        ({"batteries": None}, DataError, "batteries must be a Battery or a sequence of them, got None"),
+        ({"end_mwh": "a"}, DataError, "end_mwh must be numbers"),
         ({"batteries": Battery(1.0, 1.0, ramp_mw_per_hour=0.5)}, DataError, "may bind"),
         ({"conduct": "bertrand"}, DataError, "conduct must be one of"),
         ({"soc_mwh": 3.0}, PlanError, "outside the battery's 0 to 1 MWh"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from gridlab.errors import DataError, PlanError
-from gridlab.games.characteristic import is_superadditive, players_of, sums_over
+from gridlab.games.characteristic import is_convex, is_superadditive, players_of, sums_over
 from gridlab.games.nucleolus import (
     balance,
     core_is_empty,
@@ -21,6 +21,7 @@ from gridlab.games.nucleolus import (
     prenucleolus,
     satisfies_kohlberg,
 )
+from gridlab.games.shapley import player_types
 
 
 @st.composite
@@ -369,6 +370,18 @@ def test_least_charges_that_are_known():
     assert least_core(gloves(1, 2), 3).epsilon == pytest.approx(0, abs=1e-12)
     assert least_core([0, 0, 0, 0, 0, 0, 0, 9], 3).epsilon == pytest.approx(-3)
     assert least_core([0, 4], 1) == (0.0, np.array([4.0]))
+    assert not np.signbit(least_core([0, -1, 1, 0], 2).epsilon)
+
+
+@pytest.mark.parametrize("tolerance", ["a", None, np.nan, -1.0, np.inf])
+def test_tolerances_that_are_none_are_refused(tolerance):
+    v = [0.0, 1.0, 2.0, 4.0]
+    for ask in (is_superadditive, is_convex, core_is_empty, player_types):
+        with pytest.raises(DataError, match="tolerance must be"):
+            ask(v, 2, tolerance=tolerance)
+    for ask in (in_core, satisfies_kohlberg):
+        with pytest.raises(DataError, match="tolerance must be"):
+            ask(v, 2, [1.5, 2.5], tolerance=tolerance)
 
 
 def test_worths_that_no_coalition_will_see_do_not_blur_the_rest():
@@ -411,6 +424,13 @@ def test_games_that_are_none_are_refused(function):
         function({(0,): 1}, 2)
     with pytest.raises(DataError, match="n must be at least 1"):
         function([0], 0)
+
+
+@pytest.mark.parametrize("x", [["a", 1], [[1], [1, 2]], ["1", "2"]])
+def test_divisions_that_are_no_numbers_are_refused(x):
+    for function in (in_core, objection, satisfies_kohlberg):
+        with pytest.raises(DataError, match="x must be numbers in rows of one length"):
+            function([0, 1, 2, 4], 2, x)
 
 
 @pytest.mark.parametrize("x", [[1], [1, 2, 3], [1, np.nan], [[1, 2]]])

@@ -119,6 +119,32 @@ def test_alike_firms_sell_as_in_the_textbook_and_cost_the_known_share_of_welfare
     assert best.price == pytest.approx(24.0)
 
 
+def test_a_leader_regrets_that_it_cannot_reply_to_its_followers():
+    # it sells 40 and its follower 20 at 40; against 20 it would sell 30 at 50 and earn 900 in place of 800
+    assert stackelberg_cournot(100.0, 1.0, [20.0, 20.0]).regret == pytest.approx([100.0, 0.0])
+
+
+@pytest.mark.parametrize("capacity", [[np.inf, np.inf, np.inf], [30.0, 25.0, 10.0], [90.0, 4.0, 80.0]])
+@pytest.mark.parametrize("solve", [competitive, stackelberg_cournot])
+def test_what_a_firm_regrets_is_what_the_best_of_many_quantities_gains(solve, capacity):
+    cost, rise = np.array([20.0, 25.0, 40.0]), np.array([0.2, 1.0, 0.5])
+    answer = solve(100.0, 1.5, cost, cost_slope=rise, capacity_mw=capacity)
+    gains = np.zeros(3)
+    for firm, sold in enumerate(answer.quantity_mw):
+        tried = np.append(np.linspace(0.0, min(capacity[firm], 100.0), 20_001), sold)
+        price = 100.0 - 1.5 * (answer.quantity_mw.sum() - sold + tried)
+        profit = (price - cost[firm] - rise[firm] * tried / 2) * tried
+        gains[firm] = profit.max() - profit[-1]
+    assert gains.max() > 1
+    assert answer.regret == pytest.approx(gains, abs=1e-4)
+    assert (answer.regret >= gains - 1e-9).all()
+
+
+def test_firms_that_sell_nothing_earn_nothing_and_not_less():
+    for solve in (cournot, competitive, stackelberg_cournot):
+        assert not np.signbit(solve(10.0, 1.0, [20.0, 10.0, 5.0]).profit).any()
+
+
 def test_stackelbergs_duopoly():
     answer = stackelberg_cournot(90.0, 3.0, [30.0, 30.0])
     assert answer.quantity_mw == pytest.approx([60 / (2 * 3), 60 / (4 * 3)], rel=1e-14)
@@ -298,6 +324,7 @@ def test_profits_are_for_the_length_of_the_interval():
         (([1.0, np.nan], [1.0, 2.0]), "quantity_mw must be finite.*row 1"),
         (([1.0, -1.0], [1.0, np.inf]), "price must be finite.*row 1"),
         (([1.0], [1.0, 2.0]), "one length"),
+        ((["a"], [1.0]), "quantity_mw must be numbers"),
     ],
 )
 def test_bids_that_are_wrong_are_refused_with_the_row(arguments, message):
@@ -310,6 +337,8 @@ def test_bids_that_are_wrong_are_refused_with_the_row(arguments, message):
     [
         ({"price_to": [5.0, 80.0]}, "wrong side"),
         ({"capacity_mw": np.nan}, "capacity_mw"),
+        ({"capacity_mw": "a"}, "capacity_mw must be one number"),
+        ({"cost": [1.0, 2.0]}, "cost must be one number"),
         ({"least_mw": 4.0}, "swap"),
         ({"cost": np.inf}, "cost must be finite"),
         ({"cost_slope": -1.0}, "cost_slope"),
@@ -337,6 +366,10 @@ def test_a_leader_that_must_sell_more_than_is_wanted_is_told_by_how_much():
         ((100.0, 1.0, [1.0]), {"capacity_mw": np.nan}, "capacity_mw"),
         ((100.0, 1.0, [1.0]), {"cost_slope": -1.0}, "cost_slope must be at least 0"),
         ((100.0, 1.0, [1.0]), {"cost_slope": [1.0, 2.0]}, "elements of cost"),
+        ((100.0, 1.0, ["a", "b"]), {}, "cost must be numbers"),
+        ((100.0, "a", [1.0]), {}, "slope must be one number, got 'a'"),
+        (([100.0, 120.0], 1.0, [1.0]), {}, r"intercept must be one number, got \[100.0, 120.0\]"),
+        ((100.0, 1.0, [1.0]), {"capacity_mw": "a"}, "capacity_mw must be numbers"),
     ],
 )
 def test_firms_that_cannot_be_are_refused(market, limits, message):
@@ -348,6 +381,11 @@ def test_firms_that_cannot_be_are_refused(market, limits, message):
 def test_leaders_and_followers_that_are_not_there_are_refused():
     with pytest.raises(DataError, match="number of a firm"):
         stackelberg_cournot(100.0, 1.0, [1.0], leader=1)
+    for leader in (1.0, 0.5, "a", None):
+        with pytest.raises(DataError, match="leader must be a whole number"):
+            stackelberg_cournot(100.0, 1.0, [1.0, 2.0], leader=leader)
+    with pytest.raises(DataError, match="leader must be at least 0"):
+        stackelberg_cournot(100.0, 1.0, [1.0], leader=-1)
     with pytest.raises(DataError, match="followers"):
         stackelberg_cournot(100.0, 1.0, [1.0], followers="bertrand")
 
@@ -357,6 +395,8 @@ def test_supply_functions_that_cannot_be_are_refused():
         supply_function_equilibrium([50.0], 1.0, [1.0, 2.0, 3.0], cost_slope=[0.0, 1.0, 0.0])
     with pytest.raises(DataError, match="each demand"):
         supply_function_equilibrium([], 1.0, [1.0], cost_slope=1.0)
+    with pytest.raises(DataError, match="intercepts must be numbers"):
+        supply_function_equilibrium(["a"], 1.0, [1.0], cost_slope=1.0)
     for wrong in ([1.0], [-1.0, 2.0], [0.0, 0.0]):
         with pytest.raises(DataError, match="probability"):
             supply_function_equilibrium([50.0, 60.0], 1.0, [1.0], cost_slope=1.0, probability=wrong)

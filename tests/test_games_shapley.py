@@ -5,11 +5,13 @@ from fractions import Fraction
 from math import factorial
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gridlab.errors import DataError
+from gridlab.games import characteristic
 from gridlab.games.characteristic import coalition_table, is_convex, is_superadditive, players_of, sums_over
 from gridlab.games.nucleolus import in_core
 from gridlab.games.shapley import _ring, banzhaf, player_types, shapley, shapley_by_type, shapley_sampled
@@ -285,6 +287,38 @@ def test_a_sampled_value_of_one_or_two_players_is_exact(n):
     assert found.value == pytest.approx([7.0] * n)
 
 
+@given(games(), st.integers(0, 2))
+def test_superadditive_games_are_known_whichever_part_is_looked_at_at_once(game, power):
+    v, n = game
+    pairs = list(itertools.product(range(2**n), repeat=2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(characteristic, "_AT_ONCE", 2**power)
+        for tried in (v, np.array([players.bit_count() for players in range(2**n)]) ** 2 + 1e-3 * v):
+            assert is_superadditive(tried, n, tolerance=0.0) == all(
+                tried[a | b] - tried[a] - tried[b] >= 0 for a, b in pairs if not a & b
+            )
+
+
+@pytest.mark.parametrize(("one", "other"), [((0,), (12,)), ((3, 12), (0, 5)), ((1, 2, 3), (4, 5, 6)), ((11,), (12,))])
+def test_one_pair_among_thirteen_players_that_loses_by_joining_is_found(one, other):
+    v = np.bitwise_count(np.arange(2**13)).astype(float) ** 2
+    assert is_superadditive(v, 13)
+    first, second = (sum(1 << player for player in players) for players in (one, other))
+    v[first | second] = v[first] + v[second] - 1
+    assert not is_superadditive(v, 13)
+
+
+def test_a_function_is_not_asked_what_nobody_is_worth():
+    length = (3.0, 5.0, 8.0)
+    airport = lambda players: -max(length[player] for player in players)  # noqa: E731
+    assert coalition_table(airport, 3).tolist() == [0, -3, -5, -5, -8, -8, -8, -8]
+    assert shapley(airport, 3) == pytest.approx([-1, -2, -5])
+    sampled = shapley_sampled(airport, 3, samples=600, rng=np.random.default_rng(0))
+    assert sampled.value.sum() == pytest.approx(-8)
+    of_types = shapley_by_type(lambda count: -max(length[kind] for kind in range(3) if count[kind]), (1, 1, 1))
+    assert of_types == pytest.approx([-1, -2, -5])
+
+
 @pytest.mark.parametrize(
     ("v", "n", "message"),
     [
@@ -293,7 +327,9 @@ def test_a_sampled_value_of_one_or_two_players_is_exact(n):
         ([0, 1, np.nan, 2], 2, r"got nan for coalition \(1,\)"),
         ([0, 1, 2, np.inf], 2, r"got inf for coalition \(0, 1\)"),
         ([1, 1, 2, 3], 2, "empty coalition must be 0, got 1"),
-        (["a", "b"], 1, "v must be 2\\*\\*n numbers"),
+        (["a", "b"], 1, "v, unless a mapping from coalitions or a function, must be numbers"),
+        (None, 1, r"v must have shape \(2,\)"),
+        (pd.Series({(0, 1): 3.0, (0, 2): 1.0}), 1, r"give its \.to_dict\(\)"),
         ({(0,): 1, (0, 1): 3}, 2, r"no value for coalition \(1,\)"),
         ({(0,): 1, (1,): 2, (0, 1): 3, (1, 0): 3}, 2, r"coalition \(0, 1\) twice"),
         ({(): 1, (0,): 1}, 1, "empty coalition must be 0"),
@@ -302,7 +338,6 @@ def test_a_sampled_value_of_one_or_two_players_is_exact(n):
         ({0: 1, 1: 2, 3: 3}, 2, "iterable of players"),
         ({"0": 1}, 1, "iterable of players"),
         ({(0,): None}, 1, "must be a number, got None"),
-        (lambda players: 1.0, 2, "empty coalition must be 0"),
         (lambda players: np.nan if players else 0, 2, r"got nan for coalition \(0,\)"),
         ([0], 0, "n must be at least 1"),
         ([0, 1], -1, "n must be at least 1"),
@@ -324,6 +359,9 @@ def test_games_that_are_none_are_refused(v, n, message):
         (np.zeros(1), (0,), "at least one player"),
         (np.zeros(1), (-1,), "whole numbers of at least 0"),
         (np.zeros(1), (0.5,), "whole numbers of at least 0"),
+        (np.zeros(1), 5, "a number of players for each type, got 5"),
+        (np.array(["a", "b"]), (1,), "v_of_counts must be numbers"),
+        (lambda counts: "a", (1,), r"v_of_counts at \(1,\) must be one number, got 'a'"),
     ],
 )
 def test_counts_that_are_none_are_refused(table, counts, message):
@@ -333,7 +371,13 @@ def test_counts_that_are_none_are_refused(table, counts, message):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"samples": 3}, "at least 4"), ({"level": 1.0}, "level must be in"), ({"level": np.nan}, "level must be in")],
+    [
+        ({"samples": 3}, "at least 4"),
+        ({"samples": np.nan}, "samples must be a whole number, got nan"),
+        ({"level": "a"}, "level must be one number, got 'a'"),
+        ({"level": 1.0}, "level must be in"),
+        ({"level": np.nan}, "level must be in"),
+    ],
 )
 def test_samples_that_say_nothing_are_refused(options, message):
     with pytest.raises(DataError, match=message):
@@ -344,7 +388,11 @@ def test_sampling_refuses_worths_that_are_no_numbers_and_tables_that_are_too_lar
     rng = np.random.default_rng(0)
     with pytest.raises(DataError, match="v must be finite, got nan"):
         shapley_sampled(lambda players: np.nan if len(players) == 3 else 0.0, 30, samples=4, rng=rng)
-    with pytest.raises(DataError, match="empty coalition"):
-        shapley_sampled(lambda players: 1.0, 30, samples=4, rng=rng)
+    for worth in ("a", None):
+        with pytest.raises(DataError, match=f"v must be a number, got {worth!r} for coalition"):
+            shapley_sampled(lambda players, worth=worth: worth, 30, samples=4, rng=rng)
+    for seed in (0, None):
+        with pytest.raises(DataError, match="rng must be a numpy Generator"):
+            shapley_sampled(lambda players: 0.0, 30, samples=4, rng=seed)
     with pytest.raises(DataError, match="function of a frozenset"):
         shapley_sampled({}, 30, samples=4, rng=rng)

@@ -1,6 +1,6 @@
 """Games: equilibria of players who look after themselves, and what players gain together."""
 
-from gridlab.games.bimatrix import Equilibria, Equilibrium, nash_equilibria, one_equilibrium, regret
+from gridlab.games.bimatrix import Equilibria, Equilibrium, nash_equilibria, one_equilibrium
 from gridlab.games.characteristic import coalition_table, is_convex, is_superadditive, players_of
 from gridlab.games.correlated import (
     CorrelatedEquilibrium,
@@ -90,7 +90,6 @@ __all__ = [
     "prenucleolus",
     "price_of_anarchy",
     "pure_equilibria",
-    "regret",
     "regrets",
     "replicator",
     "satisfies_kohlberg",

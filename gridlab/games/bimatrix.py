@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gridlab.errors import PlanError
+from gridlab.errors import DataError, PlanError
 from gridlab.games.bimatrix_exact import Whole, as_doubles, exact_shares, polytope, slack_tableau, whole_payoffs
 from gridlab.games.bimatrix_vertices import Vertices, systems, vertices
+from gridlab.games.checks import number
 from gridlab.games.payoffs import (
     REGRET_TOLERANCE,
     checked_bimatrix,
-    checked_strategies,
     indifferent,
     normalised,
     regrets_of,
@@ -74,7 +74,7 @@ class Equilibria(list[Equilibrium]):
         return f"{super().__repr__()} (degenerate={self.degenerate}, complete={self.complete})"
 
 
-def nash_equilibria(A: ArrayLike, B: ArrayLike, *, max_work: float = 2e9) -> Equilibria:
+def nash_equilibria(A: ArrayLike, B: ArrayLike, *, max_work: float = 1.5e9) -> Equilibria:
     r"""
     All Nash equilibria of a game of two players.
 
@@ -94,9 +94,10 @@ def nash_equilibria(A: ArrayLike, B: ArrayLike, *, max_work: float = 2e9) -> Equ
     A, B : array_like, shape (m, n)
         Payoffs of the row player and of the column player. [$]
     max_work : float
-        Entries of tableaux that may be computed for each polytope, of which a second has about 1e9; whole numbers of
+        Entries of tableaux that may be computed for each polytope, of which a second has about 3e8; whole numbers of
         any size count 300 times. Where it does not suffice the list has the pure equilibria and those that QuantEcon's
-        Lemke-Howson paths end in, and `complete` is False.
+        Lemke-Howson paths end in, and `complete` is False. 14 strategies each take a second or two; from about 17 the
+        list is often incomplete, after some 5 seconds: for one equilibrium of a large game use `one_equilibrium`.
 
     Returns
     -------
@@ -107,8 +108,8 @@ def nash_equilibria(A: ArrayLike, B: ArrayLike, *, max_work: float = 2e9) -> Equ
     Raises
     ------
     DataError
-        If `A` and `B` are not two tables of one shape with at least two rows and two columns, or a payoff is not
-        finite.
+        If `A` and `B` are not two tables of one shape with at least two rows and two columns, a payoff is not finite,
+        or `max_work` is negative or NaN.
 
     References
     ----------
@@ -129,6 +130,9 @@ def nash_equilibria(A: ArrayLike, B: ArrayLike, *, max_work: float = 2e9) -> Equ
     (True, False)
     """
     first, second = checked_bimatrix(A, B)
+    max_work = number(max_work, "max_work")
+    if not max_work >= 0:
+        raise DataError(f"max_work must be at least 0 entries, got {max_work}")
     of_rows = vertices(*whole_payoffs(second.T), max_work)
     of_columns = vertices(*whole_payoffs(first), max_work) if of_rows is not None else None
     if of_rows is None or of_columns is None:
@@ -192,36 +196,6 @@ def one_equilibrium(A: ArrayLike, B: ArrayLike) -> Equilibrium:
         f"no path ends in an equilibrium: the least regret is {least:.3g} of the payoff range, above "
         f"{REGRET_TOLERANCE:g}; bring the payoffs nearer to one scale"
     )
-
-
-def regret(A: ArrayLike, B: ArrayLike, x: ArrayLike, y: ArrayLike) -> Floats:
-    """
-    What each of two players could gain by its best reply to the other's strategy; 0 for both in an equilibrium.
-
-    Parameters
-    ----------
-    A, B : array_like, shape (m, n)
-        Payoffs of the row player and of the column player. [$]
-    x, y : array_like, shapes (m,) and (n,)
-        Their mixed strategies: probabilities that sum to 1.
-
-    Returns
-    -------
-    ndarray, shape (2,)
-        Gain of the row player and of the column player. [$]
-
-    Raises
-    ------
-    DataError
-        As `nash_equilibria`, or if `x` or `y` is not a strategy of the game.
-
-    Examples
-    --------
-    >>> regret([[3, 0], [5, 1]], [[3, 5], [0, 1]], [1, 0], [0, 1]).tolist()
-    [1.0, 0.0]
-    """
-    game = checked_bimatrix(A, B)
-    return regrets_of(game, checked_strategies(game, (x, y)))
 
 
 def _fully_labelled(of_rows: Vertices, of_columns: Vertices) -> NDArray[np.intp]:

@@ -8,6 +8,7 @@ where they fit; else doubles, with bounds on their rounding that prove each vert
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +58,18 @@ class Vertices(NamedTuple):
         return bool((self.positive.sum(axis=1) == len(self.matrix)).all())
 
 
+@dataclass
+class _Work:
+    """Entries of tableaux that may still be computed, below 0 once they did not suffice."""
+
+    left: float
+
+    def suffices_for(self, entries: float) -> bool:
+        """Take some entries."""
+        self.left -= entries
+        return self.left >= 0
+
+
 def vertices(payoffs: Whole, small: bool, max_work: float) -> Vertices | None:
     """
     All vertices of the best-reply polytope of payoffs, a row for each reply; None where the work does not suffice.
@@ -68,22 +81,23 @@ def vertices(payoffs: Whole, small: bool, max_work: float) -> Vertices | None:
     small : bool
         Whether these may be worked with in 64 bits.
     max_work : float
-        Greatest number of entries of tableaux that are computed.
+        Greatest number of entries of tableaux that are computed, in whichever numbers.
     """
+    work = _Work(max_work)
     least = polytope(payoffs, least=1)
-    if small:
-        found = _in_whole_numbers(least, max_work)
-        if found is not None:
-            return found
-    balanced = polytope(payoffs, least=max(int(payoffs.max()), 1))
-    found = _in_doubles(balanced, max_work)
-    if found is not None:
+    found = _in_whole_numbers(least, work) if small else None
+    if found is not None or work.left < 0:
         return found
-    return _walk(least if small else balanced, _exact_step(least if small else balanced), max_work / _EXACT_COST)
+    balanced = polytope(payoffs, least=max(int(payoffs.max()), 1))
+    found = _in_doubles(balanced, work)
+    if found is not None or work.left < 0:
+        return found
+    matrix = least if small else balanced
+    return _walk(matrix, _exact_step(matrix), work, cost=_EXACT_COST)
 
 
-def _in_whole_numbers(matrix: Whole, max_work: float) -> Vertices | None:
-    """The vertices by 64-bit numbers; None where these do not suffice."""
+def _in_whole_numbers(matrix: Whole, work: _Work) -> Vertices | None:
+    """The vertices by 64-bit numbers; None where these, or the work, do not suffice."""
     from gridlab.games.bimatrix_core import FOUND, whole_neighbours
 
     if matrix.max() >= 2**31:
@@ -94,11 +108,11 @@ def _in_whole_numbers(matrix: Whole, max_work: float) -> Vertices | None:
         near, positive, status = whole_neighbours(numbers, bases)
         return (near, positive) if status == FOUND else None
 
-    return _walk(matrix, step, max_work)
+    return _walk(matrix, step, work)
 
 
-def _in_doubles(matrix: Whole, max_work: float) -> Vertices | None:
-    """The vertices by doubles, each of them proved; None where one cannot be."""
+def _in_doubles(matrix: Whole, work: _Work) -> Vertices | None:
+    """The vertices by doubles, each of them proved; None where one cannot be, or the work does not suffice."""
     from gridlab.games.bimatrix_core import FOUND, double_neighbours
 
     doubles = as_doubles(matrix)
@@ -107,7 +121,7 @@ def _in_doubles(matrix: Whole, max_work: float) -> Vertices | None:
         near, positive, status = double_neighbours(doubles, bases)
         return (near, positive) if status == FOUND else None
 
-    found = _walk(matrix, step, max_work)
+    found = _walk(matrix, step, work)
     if found is None:
         return None
     open_ones = np.flatnonzero(~_proved(doubles, found.bases))
@@ -124,17 +138,16 @@ def _exact_step(matrix: Whole) -> Step:
     return lambda bases: exact_neighbours(matrix, bases)
 
 
-def _walk(matrix: Whole, step: Step, max_work: float) -> Vertices | None:
+def _walk(matrix: Whole, step: Step, work: _Work, *, cost: float = 1.0) -> Vertices | None:
     """All bases that can be reached from the one at 0, as vertices; None where a step or the work fails."""
     n_rows, n_columns = matrix.shape
     frontier = np.arange(n_columns, n_columns + n_rows, dtype=np.int32)[None]
     seen = {frontier[0].tobytes()}
-    bases, positives, left = [], [], max_work
+    bases, positives = [], []
     while len(frontier):
         fresh = []
         for batch in np.array_split(frontier, -(-len(frontier) // _BATCH)):
-            left -= _work(batch, n_columns)
-            stepped = step(batch) if left >= 0 else None
+            stepped = step(batch) if work.suffices_for(cost * _entries(batch, n_columns)) else None
             if stepped is None:
                 return None
             bases.append(batch)
@@ -157,7 +170,7 @@ def _unseen(near: Ints, seen: set[bytes]) -> list[bytes]:
     return fresh
 
 
-def _work(bases: Ints, n_columns: int) -> float:
+def _entries(bases: Ints, n_columns: int) -> float:
     """Entries of tableaux that the neighbours of bases take."""
     n_rows = bases.shape[1]
     pivots = float((bases < n_columns).sum())

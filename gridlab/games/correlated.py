@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError, PlanError
-from gridlab.games.payoffs import REGRET_TOLERANCE, checked_payoffs, normalised, payoff_range
+from gridlab.games.checks import numbers
+from gridlab.games.payoffs import REGRET_TOLERANCE, checked_payoffs, normalised, payoff_range, refuse_not_finite
 
 Floats = NDArray[np.float64]
 
@@ -170,7 +171,7 @@ def correlated_regrets(payoffs: Sequence[ArrayLike], distribution: ArrayLike, *,
     [1.0, 1.0]
     """
     arrays = checked_payoffs(payoffs)
-    chance = np.asarray(distribution, dtype=float)
+    chance = numbers(distribution, "distribution")
     if chance.shape != arrays[0].shape:
         raise DataError(f"distribution must have the payoffs' shape {arrays[0].shape}, got {chance.shape}")
     if not np.isfinite(chance).all() or (chance < 0).any() or abs(chance.sum() - 1) > REGRET_TOLERANCE:
@@ -210,9 +211,10 @@ def _goals(payoffs: tuple[Floats, ...], objective: str | ArrayLike) -> tuple[Flo
         if objective not in OBJECTIVES:
             raise DataError(f"objective must be one of {', '.join(OBJECTIVES)} or an array, got {objective!r}")
         return payoffs if objective == "least" else (_sum(payoffs),)
-    goal = np.asarray(objective, dtype=float)
-    if goal.shape != payoffs[0].shape or not np.isfinite(goal).all():
-        raise DataError(f"objective must have the payoffs' shape {payoffs[0].shape} and be finite, got {goal.shape}")
+    goal = numbers(objective, "objective")
+    if goal.shape != payoffs[0].shape:
+        raise DataError(f"objective must have the payoffs' shape {payoffs[0].shape}, got {goal.shape}")
+    refuse_not_finite(goal, "objective", "say what that choice is worth")
     return (goal,)
 
 

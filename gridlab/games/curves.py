@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError
+from gridlab.games.checks import numbers
 
 Floats = NDArray[np.float64]
 
@@ -99,8 +100,8 @@ def spread_over(quantity: Floats, low: Floats, high: Floats) -> tuple[Floats, Fl
 
 def _rows(quantity_mw: ArrayLike, price: ArrayLike, price_to: ArrayLike | None) -> tuple[Floats, Floats, Floats]:
     """The rows as quantities, the lesser price and the greater, checked."""
-    quantity, start = np.atleast_1d(quantity_mw).astype(float), np.atleast_1d(price).astype(float)
-    end = start if price_to is None else np.atleast_1d(price_to).astype(float)
+    quantity, start = np.atleast_1d(numbers(quantity_mw, "quantity_mw")), np.atleast_1d(numbers(price, "price"))
+    end = start if price_to is None else np.atleast_1d(numbers(price_to, "price_to"))
     if quantity.ndim != 1 or quantity.shape != start.shape or start.shape != end.shape:
         raise DataError(
             f"quantity_mw, price and price_to must be of one length, got {quantity.shape}, {start.shape}, {end.shape}"

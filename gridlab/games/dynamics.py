@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError, PlanError
+from gridlab.games.checks import checked_tolerance, number, whole
 from gridlab.games.payoffs import (
     REGRET_TOLERANCE,
     checked_payoffs,
@@ -118,7 +119,8 @@ def best_reply(payoffs: Sequence[ArrayLike], strategies: Sequence[ArrayLike], pl
     [0, 1]
     """
     arrays = checked_payoffs(payoffs)
-    if not 0 <= player < len(arrays):
+    player = whole(player, "player", least=0)
+    if player >= len(arrays):
         raise DataError(f"player must be a number from 0 to {len(arrays) - 1}, got {player}")
     earned = earnings(normalised(arrays[player]), checked_strategies(arrays, strategies), player)
     return np.flatnonzero(earned >= earned.max() - 1e-12)
@@ -166,7 +168,7 @@ def best_reply_dynamics(
     2
     """
     arrays = checked_payoffs(payoffs)
-    _require_count(rounds, "rounds")
+    rounds = whole(rounds, "rounds", least=1)
     choices = [_checked_start(arrays, start)]
     seen, period, is_at_rest = {choices[0]: 0}, 0, False
     while len(choices) <= rounds and not period and not is_at_rest:
@@ -230,8 +232,8 @@ def fictitious_play(
     [[0.5, 0.5], [0.5, 0.5]]
     """
     arrays = checked_payoffs(payoffs)
-    _require_count(rounds, "rounds")
-    _require_tolerance(tolerance)
+    rounds = whole(rounds, "rounds", least=1)
+    tolerance = checked_tolerance(tolerance)
     game = tuple(normalised(payoff) for payoff in arrays)
     counts = [np.zeros((rounds + 1, size)) for size in game[0].shape]
     choice, done = _checked_start(arrays, start), 0
@@ -393,7 +395,7 @@ def logit_replies(payoffs: Sequence[Floats], mixes: Sequence[Floats], rationalit
 
 def require_rationality(rationality: float) -> None:
     """Refuse a rationality that is negative or not finite."""
-    if not 0 <= rationality < np.inf:
+    if not 0 <= number(rationality, "rationality") < np.inf:
         raise DataError(f"rationality must be at least 0 and finite, in 1/$, got {rationality}")
 
 
@@ -430,11 +432,9 @@ def _integrated(
     """Times, and the states at them, of a differential equation."""
     from scipy.integrate import solve_ivp
 
-    if not 0 < horizon < np.inf:
+    if not 0 < number(horizon, "horizon") < np.inf:
         raise DataError(f"horizon must be above 0 and finite, got {horizon}")
-    if points < 2:
-        raise DataError(f"points must be at least 2, the first and the last, got {points}")
-    times = np.linspace(0.0, horizon, points)
+    times = np.linspace(0.0, horizon, whole(points, "points", least=2))
     solved = solve_ivp(slope, (0.0, horizon), first, t_eval=times, **_INTEGRATION)
     if not solved.success:
         raise PlanError(f"the path cannot be followed to horizon = {horizon:g}: {solved.message}; shorten it")
@@ -443,7 +443,7 @@ def _integrated(
 
 def _continuous(payoffs: Mixes, times: Floats, mixes: Sequence[Mixes], tolerance: float) -> Path:
     """The path of the strategies at each time."""
-    _require_tolerance(tolerance)
+    tolerance = checked_tolerance(tolerance)
     return _path(payoffs, times, tuple(np.array(each) for each in zip(*mixes, strict=True)), tolerance)
 
 
@@ -457,19 +457,10 @@ def _path(payoffs: Mixes, times: Floats, mixes: Mixes, tolerance: float, *, peri
 def _checked_start(payoffs: Mixes, start: Sequence[int] | None) -> tuple[int, ...]:
     """A choice for each player."""
     shape = payoffs[0].shape
-    choice = tuple(int(each) for each in (start if start is not None else (0,) * len(shape)))
-    if len(choice) != len(shape) or not all(0 <= each < size for each, size in zip(choice, shape, strict=True)):
+    start = (0,) * len(shape) if start is None else start
+    if not np.iterable(start):
+        raise DataError(f"start must have a choice for each player, below {shape}, got {start!r}")
+    choice = tuple(whole(each, "a choice in start", least=0) for each in start)
+    if len(choice) != len(shape) or not all(each < size for each, size in zip(choice, shape, strict=True)):
         raise DataError(f"start must have a choice for each player, below {shape}, got {choice}")
     return choice
-
-
-def _require_count(number: int, name: str) -> None:
-    """Refuse a count below 1."""
-    if number < 1:
-        raise DataError(f"{name} must be at least 1, got {number}")
-
-
-def _require_tolerance(tolerance: float) -> None:
-    """Refuse a negative tolerance."""
-    if not 0 <= tolerance < np.inf:
-        raise DataError(f"tolerance must be at least 0, got {tolerance}")

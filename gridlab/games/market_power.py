@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from gridlab.assets import Battery
 from gridlab.errors import DataError, PlanError
 from gridlab.games.battery_play import BestPlan, Market, best_plan, earnings, greatest_earnings
+from gridlab.games.checks import numbers
 from gridlab.schema import step_hours, validate
 from gridlab.storage import reach
 
@@ -179,8 +180,8 @@ def play_batteries(
     Raises
     ------
     DataError
-        If `prices` breaks its schema, there is no battery, a ramp could bind, all stored energy leaks in an interval,
-        `slope` is negative, not finite or does not fit, or `conduct` is unknown.
+        If `prices` breaks its schema or has no interval, there is no battery, a ramp could bind, all stored energy
+        leaks in an interval, `slope` is negative, not finite or does not fit, or `conduct` is unknown.
     PlanError
         If a battery cannot start or end as asked.
 
@@ -198,12 +199,25 @@ def play_batteries(
     [[-0.666666667, -0.333333333], [0.666666667, 0.333333333]]
     """
     validate(prices, "prices")
+    if not len(prices):
+        raise DataError("prices has no intervals: give the hours that the batteries are to plan for")
     if conduct not in CONDUCTS:
         raise DataError(f"conduct must be one of {', '.join(CONDUCTS)}, got {conduct!r}")
-    owned = [batteries] if isinstance(batteries, Battery) else list(batteries)
+    owned = _owned(batteries)
     fleet = _fleet(prices, owned, _slope_at(slope, prices), soc_mwh, end_mwh)
     plans, regret = _equilibrium(fleet, *_WEIGHTS[conduct])
     return _play(prices, fleet, plans, regret)
+
+
+def _owned(batteries: Any) -> list[Battery]:
+    """The batteries as a list."""
+    owned = [batteries] if isinstance(batteries, Battery) or not np.iterable(batteries) else list(batteries)
+    wrong = [battery for battery in owned if not isinstance(battery, Battery)]
+    if wrong:
+        raise DataError(f"batteries must be a Battery or a sequence of them, got {wrong[0]!r}")
+    if not owned:
+        raise DataError("batteries holds none: give at least one")
+    return owned
 
 
 class _Fleet(NamedTuple):
@@ -301,8 +315,6 @@ def _fleet(
     end_mwh: float | Sequence[float] | None,
 ) -> _Fleet:
     """What each battery faces, checked."""
-    if not batteries:
-        raise DataError("batteries holds none: give at least one")
     hours, level = step_hours(prices.index), prices["price"].to_numpy(float)
     low = [battery.soc_low_mwh for battery in batteries]
     starts = _of_each(soc_mwh, low, "soc_mwh")
@@ -320,11 +332,13 @@ def _fleet(
 def _slope_at(slope: float | pd.Series | ArrayLike, prices: pd.DataFrame) -> Floats:
     """The fall of the price in each interval."""
     if isinstance(slope, pd.Series):
+        if slope.index.has_duplicates:
+            raise DataError(f"slope has {slope.index[slope.index.duplicated()][0]} twice: leave one")
         missing = prices.index.difference(slope.index)
         if len(missing):
             raise DataError(f"slope has no value for {missing[0]}: add it")
         slope = slope.reindex(prices.index)
-    values = np.asarray(slope, dtype=float)
+    values = numbers(slope, "slope")
     if values.shape not in ((), (len(prices),)):
         raise DataError(
             f"slope must be a number or have the {len(prices)} elements of prices, got shape {values.shape}"
@@ -341,7 +355,7 @@ def _of_each(given: float | Sequence[float] | None, otherwise: list[float], name
     """A number for each battery."""
     if given is None:
         return otherwise
-    values = np.asarray(given, dtype=float)
+    values = numbers(given, name)
     if values.shape not in ((), (len(otherwise),)):
         raise DataError(
             f"{name} must be a number or one for each of {len(otherwise)} batteries, got shape {values.shape}"

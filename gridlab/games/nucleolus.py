@@ -24,6 +24,7 @@ from gridlab.games.characteristic import (
     players_of,
     sums_over,
 )
+from gridlab.games.checks import checked_tolerance, numbers
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -120,7 +121,7 @@ def in_core(v: Characteristic, n: int, x: ArrayLike, *, tolerance: float = _TOLE
     """
     table = coalition_table(v, n)
     x = _division(x, n)
-    nothing = tolerance * max(np.abs(table).max(), np.abs(x).max())
+    nothing = checked_tolerance(tolerance) * max(np.abs(table).max(), np.abs(x).max())
     return bool(abs(x.sum() - table[-1]) <= nothing and (table - sums_over(x)).max() <= nothing)
 
 
@@ -175,9 +176,10 @@ def core_is_empty(v: Characteristic, n: int, *, tolerance: float = _TOLERANCE) -
     (True, False)
     """
     table = coalition_table(v, n)
+    nothing = checked_tolerance(tolerance) * np.abs(table).max()
     if n == 1:
         return False
-    return bool(_Rounds(table, n, rational=False).settle().epsilon > tolerance * np.abs(table).max())
+    return bool(_Rounds(table, n, rational=False).settle().epsilon > nothing)
 
 
 def balance(v: Characteristic, n: int) -> Balance:
@@ -264,9 +266,9 @@ def least_core(v: Characteristic, n: int) -> LeastCore:
     """
     table = coalition_table(v, n)
     if n == 1:
-        return LeastCore(0.0, table[1:])
+        return LeastCore(0.0, table[1:] + 0.0)
     rounds = _Rounds(table, n, rational=False)
-    return LeastCore(rounds.settle().epsilon, rounds.all_settled())
+    return LeastCore(rounds.settle().epsilon + 0.0, rounds.all_settled())
 
 
 def nucleolus(v: Characteristic, n: int) -> Floats:
@@ -391,7 +393,7 @@ def satisfies_kohlberg(
     (True, False)
     """
     table, x = coalition_table(v, n), _division(x, n)
-    nothing = tolerance * max(np.abs(table).max(), np.abs(x).max())
+    nothing = checked_tolerance(tolerance) * max(np.abs(table).max(), np.abs(x).max())
     alone = x - table[1 << np.arange(n)]
     if abs(x.sum() - table[-1]) > nothing or (rational and alone.min() < -nothing):
         return False
@@ -575,7 +577,7 @@ def _vectors(masks: Ints, n: int) -> Floats:
 
 
 def _division(given: Any, n: int) -> Floats:
-    x: Floats = np.asarray(given, dtype=float)
+    x = numbers(given, "x")
     if x.shape != (n,) or not np.isfinite(x).all():
         raise DataError(f"x must have {n} finite numbers, one for each player, got {x.tolist()}")
     return x

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError
+from gridlab.games.checks import number, numbers, whole
 from gridlab.games.curves import residual_demand
 from gridlab.games.price_takers import Residual
 
@@ -204,7 +205,8 @@ def stackelberg_cournot(
     [40.0, 20.0]
     """
     firms = checked_firms(intercept, slope, cost, cost_slope, capacity_mw)
-    if not 0 <= leader < len(firms.cost):
+    leader = whole(leader, "leader", least=0)
+    if leader >= len(firms.cost):
         raise DataError(f"leader must be the number of a firm, 0 to {len(firms.cost) - 1}, got {leader}")
     if followers not in ("cournot", "price_takers"):
         raise DataError(f"followers must be cournot or price_takers, got {followers!r}")
@@ -235,7 +237,8 @@ def checked_firms(
     intercept: float, slope: float, cost: ArrayLike, cost_slope: ArrayLike, capacity_mw: ArrayLike
 ) -> Firms:
     """The firms as vectors of one length; refused as `cournot` says."""
-    cost = np.atleast_1d(np.asarray(cost, dtype=float))
+    cost = np.atleast_1d(numbers(cost, "cost"))
+    intercept, slope = number(intercept, "intercept"), number(slope, "slope")
     if cost.ndim != 1 or cost.size == 0:
         raise DataError(f"cost must have an element for each firm, at least one, got shape {cost.shape}")
     if not np.isfinite(intercept):
@@ -244,7 +247,7 @@ def checked_firms(
         raise DataError(f"slope must be above 0 and finite, got {slope}: demand falls as the price rises")
     columns = {"cost": cost}
     for name, given in (("cost_slope", cost_slope), ("capacity_mw", capacity_mw)):
-        column = np.asarray(given, dtype=float)
+        column = numbers(given, name)
         if column.shape not in ((), cost.shape):
             raise DataError(f"{name} must be a number or have the {len(cost)} elements of cost, got {column.shape}")
         columns[name] = np.broadcast_to(column, cost.shape).copy()
@@ -255,7 +258,7 @@ def checked_firms(
             firm = int(np.argmax(bad))
             rule = "finite" if name == "cost" else "at least 0" + ("" if name == "capacity_mw" else " and finite")
             raise DataError(f"{name} must be {rule}, got {column[firm]} of firm {firm}")
-    return Firms(float(intercept), float(slope), columns["cost"], columns["cost_slope"], columns["capacity_mw"])
+    return Firms(intercept, slope, columns["cost"], columns["cost_slope"], columns["capacity_mw"])
 
 
 def sold(firms: Firms, rise: Floats) -> Floats:
@@ -281,7 +284,7 @@ def outcome(firms: Firms, quantity: Floats) -> Oligopoly:
     return Oligopoly(
         quantity,
         float(price),
-        (price - firms.cost - firms.cost_slope * quantity / 2) * quantity,
+        (price - firms.cost - firms.cost_slope * quantity / 2) * quantity + 0.0,
         float(firms.slope * quantity.sum() ** 2 / 2),
         firms.cost + firms.cost_slope * quantity,
         regret(firms, quantity),

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError
+from gridlab.games.checks import numbers
 
 Floats = NDArray[np.float64]
 
@@ -35,11 +37,9 @@ def checked_payoffs(payoffs: Sequence[ArrayLike]) -> tuple[Floats, ...]:
     --------
     >>> checked_payoffs([[[3, 0], [5, 1]], [[3, 5], [0, float("nan")]]])
     Traceback (most recent call last):
-    gridlab.errors.DataError: payoffs of player 1 are nan at (1, 1): they must be finite; ...
+    gridlab.errors.DataError: the payoff of player 1 is nan at (1, 1): payoffs must be finite; ...
     """
-    arrays = tuple(_numbers(payoff, f"payoffs of player {player}") for player, payoff in enumerate(payoffs))
-    if len(arrays) < 2:
-        raise DataError(f"a game needs at least 2 players, each with an array of payoffs, got {len(arrays)}")
+    arrays = _of_each_player(payoffs)
     for player, array in enumerate(arrays):
         if array.ndim != len(arrays):
             raise DataError(
@@ -55,7 +55,7 @@ def checked_payoffs(payoffs: Sequence[ArrayLike]) -> tuple[Floats, ...]:
     for player, size in enumerate(arrays[0].shape):
         _require_choice(size, f"player {player}")
     for player, array in enumerate(arrays):
-        _refuse_not_finite(array, f"payoffs of player {player}")
+        refuse_not_finite(array, f"the payoff of player {player}")
     return arrays
 
 
@@ -85,13 +85,20 @@ def checked_bimatrix(A: ArrayLike, B: ArrayLike) -> tuple[Floats, Floats]:
 
 def checked_matrix(A: ArrayLike, name: str) -> Floats:
     """A table of payoffs by row and column."""
-    matrix = _numbers(A, name)
+    matrix = numbers(A, name)
     if matrix.ndim != 2:
         raise DataError(f"{name} must be a table of payoffs by row and column, got shape {matrix.shape}")
     _require_choice(matrix.shape[0], "the row player")
     _require_choice(matrix.shape[1], "the column player")
-    _refuse_not_finite(matrix, name)
+    refuse_not_finite(matrix, name)
     return matrix
+
+
+def refuse_not_finite(array: Floats, what: str, remedy: str = "drop the strategy or say what it earns") -> None:
+    """Refuse NaN and infinity, with the place of the first."""
+    if not np.isfinite(array).all():
+        place = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
+        raise DataError(f"{what} is {array[place]} at {place}: payoffs must be finite; {remedy}")
 
 
 def checked_strategies(payoffs: Sequence[Floats], strategies: Sequence[ArrayLike]) -> tuple[Floats, ...]:
@@ -112,7 +119,9 @@ def checked_strategies(payoffs: Sequence[Floats], strategies: Sequence[ArrayLike
     gridlab.errors.DataError: the strategy of player 0 sums to 1.1: probabilities sum to 1
     """
     shape = payoffs[0].shape
-    mixes = tuple(_numbers(mix, f"the strategy of player {player}") for player, mix in enumerate(strategies))
+    if not np.iterable(strategies):
+        raise DataError(f"there must be one strategy for each of the {len(shape)} players, got {strategies!r}")
+    mixes = tuple(numbers(mix, f"the strategy of player {player}") for player, mix in enumerate(strategies))
     if len(mixes) != len(shape):
         raise DataError(f"there must be one strategy for each of the {len(shape)} players, got {len(mixes)}")
     for player, (mix, size) in enumerate(zip(mixes, shape, strict=True)):
@@ -261,21 +270,14 @@ def indifferent(payoffs: Floats, replies: NDArray[np.intp], played: NDArray[np.i
     return mix
 
 
-def _numbers(values: ArrayLike, what: str) -> Floats:
-    """An array of floats."""
-    try:
-        return np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{what} must be numbers in rows of one length: {error}") from error
-
-
-def _refuse_not_finite(array: Floats, what: str) -> None:
-    """Refuse NaN and infinity, with the place of the first."""
-    if not np.isfinite(array).all():
-        place = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
-        raise DataError(
-            f"{what} are {array[place]} at {place}: they must be finite; drop the strategy or say what it earns"
-        )
+def _of_each_player(payoffs: Any) -> tuple[Floats, ...]:
+    """An array for each of two players or more."""
+    if not np.iterable(payoffs):
+        raise DataError(f"a game needs an array of payoffs for each player, got {payoffs!r}")
+    arrays = tuple(numbers(payoff, f"payoffs of player {player}") for player, payoff in enumerate(payoffs))
+    if len(arrays) < 2:
+        raise DataError(f"a game needs at least 2 players, each with an array of payoffs, got {len(arrays)}")
+    return arrays
 
 
 def _require_choice(size: int, who: str) -> None:

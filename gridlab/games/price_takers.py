@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError, PlanError
+from gridlab.games.checks import number
 from gridlab.games.curves import Curve, residual_demand
 
 Floats = NDArray[np.float64]
@@ -254,18 +255,17 @@ def _alone(least_mw: float, capacity_mw: float) -> Leadership:
 
 
 def _check(capacity_mw: float, least_mw: float, cost: float, cost_slope: float, step_hours: float) -> None:
-    numbers = {"capacity_mw": capacity_mw, "least_mw": least_mw}
-    for name, value in numbers.items():
-        if np.isnan(value):
+    for name, value in {"capacity_mw": capacity_mw, "least_mw": least_mw}.items():
+        if np.isnan(number(value, name)):
             raise DataError(f"{name} must be a number, got {value}")
     if least_mw > capacity_mw:
         raise DataError(f"least_mw = {least_mw:g} is above capacity_mw = {capacity_mw:g}: swap them")
     for name, value in {"cost": cost, "cost_slope": cost_slope}.items():
-        if not np.isfinite(value):
+        if not np.isfinite(number(value, name)):
             raise DataError(f"{name} must be finite, got {value}")
     if cost_slope < 0:
         raise DataError(
             f"cost_slope must be at least 0, got {cost_slope:g}: a cost that falls has no best quantity here"
         )
-    if not 0 < step_hours < np.inf:
+    if not 0 < number(step_hours, "step_hours") < np.inf:
         raise DataError(f"step_hours must be above 0, got {step_hours}")

@@ -20,7 +20,9 @@ from gridlab.games.characteristic import (
     checked_players,
     coalition_table,
     sizes,
+    worth_of,
 )
+from gridlab.games.checks import checked_tolerance, number, numbers, whole
 
 Floats = NDArray[np.float64]
 Worth = Callable[[frozenset[int]], float]
@@ -154,7 +156,7 @@ def shapley_by_type(v_of_counts: ArrayLike | Callable[[tuple[int, ...]], float],
     ----------
     v_of_counts : array_like or callable
         What a coalition can get that has so many players of each type: an array of shape ``(counts[0] + 1, ...)``, or a
-        function of a tuple of counts. [$]
+        function of a tuple of counts, which is not asked for nobody. [$]
     counts : sequence of int
         Number of players of each type.
 
@@ -177,6 +179,8 @@ def shapley_by_type(v_of_counts: ArrayLike | Callable[[tuple[int, ...]], float],
     >>> (2145 * council).round(9).tolist()
     [421.0, 4.0]
     """
+    if not np.iterable(counts):
+        raise DataError(f"counts must be a number of players for each type, got {counts!r}")
     sizes_of = [checked_count(count) for count in counts]
     if not sum(sizes_of):
         raise DataError(f"counts must have at least one player, got {list(counts)}")
@@ -211,7 +215,7 @@ def player_types(v: Characteristic, n: int, *, tolerance: float = 0.0) -> list[l
     [[0], [1, 2]]
     """
     table = coalition_table(v, n)
-    same = tolerance * float(np.abs(table).max())
+    same = checked_tolerance(tolerance) * float(np.abs(table).max())
     types: list[list[int]] = []
     for player in range(n):
         alike = next((kind for kind in types if _swap_changes(table, kind[0], player) <= same), None)
@@ -253,7 +257,8 @@ def shapley_sampled(
     Raises
     ------
     DataError
-        As `coalition_table`, if `samples` is below 4 or `level` outside (0, 1), or a worth that is met is not finite.
+        As `coalition_table`, if `samples` is no whole number of 4 or more, `level` is outside (0, 1), `rng` is no
+        generator, or a worth that is met is not finite.
 
     Notes
     -----
@@ -275,10 +280,11 @@ def shapley_sampled(
     (True, 2.0)
     """
     n, worth = _worth(v, n)
-    if samples < 4:
-        raise DataError(f"samples must be at least 4 orders, got {samples}")
-    if not 0 < level < 1:
+    samples = whole(samples, "samples", least=4)
+    if not 0 < number(level, "level") < 1:
         raise DataError(f"level must be in (0, 1), got {level}")
+    if not isinstance(rng, np.random.Generator):
+        raise DataError(f"rng must be a numpy Generator, got {rng!r}: give np.random.default_rng(seed)")
     n_starts = int(min(max(samples // (2 * _REPLICATES), 1), n))
     n_rings = int(samples // (2 * n_starts))
     drawn = np.array([_ring(worth, rng.permutation(n), n_starts) for _ in range(n_rings)])
@@ -296,9 +302,10 @@ def _count_table(v_of_counts: Any, counts: tuple[int, ...]) -> Floats:
     """What coalitions are worth, by how many of each type they have."""
     shape = tuple(count + 1 for count in counts)
     if callable(v_of_counts):
-        table = np.array([float(v_of_counts(tuple(map(int, at)))) for at in np.ndindex(shape)]).reshape(shape)
+        places = list(np.ndindex(shape))[1:]
+        table = np.array([0.0, *(number(v_of_counts(at), f"v_of_counts at {at}") for at in places)]).reshape(shape)
     else:
-        table = np.array(v_of_counts, dtype=float)
+        table = numbers(v_of_counts, "v_of_counts")
     if table.shape != shape:
         raise DataError(f"v_of_counts must have shape {shape}, from none to all of each type, got {table.shape}")
     if not np.isfinite(table).all():
@@ -332,9 +339,7 @@ def _worth(v: Any, n: int) -> tuple[int, Worth]:
     """A game as a function of a coalition."""
     n = checked_players(n)
     if callable(v):
-        if float(v(frozenset())) != 0:
-            raise DataError(f"v of the empty coalition must be 0, got {v(frozenset())}: take it off every coalition")
-        return n, v
+        return n, lambda players: worth_of(v(players), players)
     if n > MAX_PLAYERS:
         raise DataError(f"v must be a function of a frozenset of players where there are more than {MAX_PLAYERS}")
     table = coalition_table(v, n)
@@ -346,13 +351,13 @@ def _ring(worth: Worth, ring: NDArray[np.int64], n_starts: int) -> Floats:
     n = len(ring)
     twice = [*ring.tolist(), *ring.tolist()]
     starts = (np.arange(n_starts) * n // n_starts).tolist()
-    known: dict[tuple[int, int], float] = {}
+    known: dict[tuple[int, int], float] = {(0, 0): 0.0}
 
     def arc(start: int, length: int) -> float:
         """The worth of `length` players from a place on the ring."""
         place = (start % n if 0 < length < n else 0, length)
         if place not in known:
-            known[place] = float(worth(frozenset(twice[place[0] : place[0] + length])))
+            known[place] = worth(frozenset(twice[place[0] : place[0] + length]))
         return known[place]
 
     length = range(n + 1)

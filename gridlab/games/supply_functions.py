@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridlab.errors import DataError
+from gridlab.games.checks import numbers
 from gridlab.games.curves import residual_demand
 from gridlab.games.oligopoly import Firms, Oligopoly, checked_firms, line_rows, outcome, sold
 from gridlab.games.price_takers import Residual
@@ -117,7 +118,7 @@ def supply_function_equilibrium(
     >>> bids.slope_mw.round(6).tolist(), bids.price.round(6).tolist()
     ([0.618034, 0.618034], [22.36068, 44.72136])
     """
-    demands = np.atleast_1d(np.asarray(intercepts, dtype=float))
+    demands = np.atleast_1d(numbers(intercepts, "intercepts"))
     if demands.ndim != 1 or demands.size == 0:
         raise DataError(f"intercepts must have an element for each demand, at least one, got shape {demands.shape}")
     markets = [checked_firms(float(demand), slope, cost, cost_slope, capacity_mw) for demand in demands]
@@ -170,7 +171,7 @@ def _regret(firms: Firms, slopes: Floats, met: Oligopoly, firm: int) -> float:
 
 
 def _probabilities(given: ArrayLike | None, n_demands: int) -> Floats:
-    probability = np.ones(n_demands) if given is None else np.asarray(given, dtype=float)
+    probability = np.ones(n_demands) if given is None else numbers(given, "probability")
     if probability.shape != (n_demands,) or not (probability >= 0).all() or not 0 < probability.sum() < np.inf:
         raise DataError(
             f"probability must have {n_demands} elements that are not negative and not all 0, got {probability}"

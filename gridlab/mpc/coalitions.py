@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gridlab.assets import Battery, Site
 from gridlab.errors import DataError, PlanError
+from gridlab.games.checks import number, numbers
 from gridlab.mpc.base import State
 from gridlab.mpc.battery import runs_that_hold
 from gridlab.mpc.site_data import _battery_data
@@ -150,9 +151,9 @@ def coalition_values(members: Members, tariff: Tariff, *, step_hours: float = 1.
     Raises
     ------
     DataError
-        If there are no members or more than 16, a load, solar power or a price is not finite, has another length or is
-        negative where it must not be, an export price is above the import price, or a charge, a fee or the loss is
-        outside its range.
+        If there are no members or more than 16, one of them is no `Member` or its name no text, a load, solar power or
+        a price is not finite, has another length or is negative where it must not be, an export price is above the
+        import price, or a charge, a fee or the loss is outside its range.
     PlanError
         If a battery cannot hold the energy that it starts with, or cannot end with as much.
 
@@ -204,9 +205,10 @@ def values_by_count(members: Members, counts: Sequence[int], tariff: Tariff, *, 
     >>> values_by_count(types, (1, 3), Tariff([50.0], 10.0)).tolist()
     [[0.0, 0.0, 0.0, 0.0], [0.0, 40.0, 80.0, 80.0]]
     """
-    if len(counts) != len(members) or any(not isinstance(k, int | np.integer) or k < 0 for k in counts):
+    of_each = list(counts) if np.iterable(counts) else []
+    if len(of_each) != len(_named(members)) or any(not isinstance(k, int | np.integer) or k < 0 for k in of_each):
         raise DataError(f"counts must be a whole number of at least 0 for each of {len(members)} types, got {counts}")
-    return CoalitionPlanner(members, tariff, step_hours=step_hours).saved(tuple(int(count) for count in counts))
+    return CoalitionPlanner(members, tariff, step_hours=step_hours).saved(tuple(int(count) for count in of_each))
 
 
 class CoalitionPlanner:
@@ -233,11 +235,9 @@ class CoalitionPlanner:
     """
 
     def __init__(self, members: Members, tariff: Tariff, *, step_hours: float = 1.0) -> None:
-        if not 0 < step_hours < np.inf:
+        if not 0 < number(step_hours, "step_hours") < np.inf:
             raise DataError(f"step_hours must be above 0 and finite, got {step_hours}")
-        named = members if isinstance(members, Mapping) else {str(at): one for at, one in enumerate(members)}
-        if not named:
-            raise DataError("there are no members: give at least one")
+        named = _named(members)
         self.names, self.step_hours = tuple(named), step_hours
         self.tariff = _checked_tariff(tariff)
         n_steps = len(self.tariff.import_price)
@@ -314,6 +314,8 @@ class CoalitionPlanner:
         return self._unit * float(dearest @ (one.load + one.solar) + peak + dearest.max() * one.greatest)
 
     def _counts(self, coalition: Iterable[int | str]) -> tuple[int, ...]:
+        if isinstance(coalition, str) or not np.iterable(coalition):
+            raise DataError(f"a coalition must be an iterable of members, such as [0, 2], got {coalition!r}")
         players = [self.names.index(one) if one in self.names else one for one in coalition]
         bad = [player for player in players if player not in range(len(self.names))]
         if bad or len(set(players)) < len(players):
@@ -542,8 +544,25 @@ class _Prices(NamedTuple):
     network_fee: float
 
 
+def _named(members: Any) -> dict[str, Member]:
+    """The members by name; those of a sequence are named by their numbers."""
+    if isinstance(members, str | Member) or not np.iterable(members):
+        raise DataError(f"members must be a mapping from names to Member or a sequence of them, got {members!r}")
+    named = dict(members) if isinstance(members, Mapping) else {str(at): one for at, one in enumerate(members)}
+    if not named:
+        raise DataError("there are no members: give at least one")
+    for name, member in named.items():
+        if not isinstance(name, str):
+            raise DataError(f"member names must be text, got {name!r}: numbers are those of their places")
+        if not isinstance(member, Member):
+            raise DataError(f"member {name} must be a Member, got {member!r}")
+    return named
+
+
 def _checked_tariff(tariff: Tariff) -> _Prices:
-    bought = np.asarray(tariff.import_price, dtype=float)
+    if not isinstance(tariff, Tariff):
+        raise DataError(f"tariff must be a Tariff, got {tariff!r}")
+    bought = numbers(tariff.import_price, "import_price")
     if bought.ndim != 1 or not len(bought):
         raise DataError(f"import_price must be a vector with an entry for each interval, got shape {bought.shape}")
     sold = _series("export_price", tariff.export_price, len(bought), "$/MWh")
@@ -555,9 +574,9 @@ def _checked_tariff(tariff: Tariff) -> _Prices:
             "a meter would buy what it sells"
         )
     for name in ("demand_charge", "network_fee"):
-        if not 0 <= getattr(tariff, name) < np.inf:
+        if not 0 <= number(getattr(tariff, name), name) < np.inf:
             raise DataError(f"{name} must be at least 0 and finite, got {getattr(tariff, name)}")
-    if not 0 <= tariff.loss_share < 1:
+    if not 0 <= number(tariff.loss_share, "loss_share") < 1:
         raise DataError(f"loss_share must be in [0, 1), got {tariff.loss_share}")
     return _Prices(bought, sold, float(tariff.demand_charge), float(tariff.loss_share), float(tariff.network_fee))
 
@@ -574,7 +593,9 @@ def _power(name: str, member: Member, n_steps: int, hours: float) -> _Power:
     stored: dict[str, Any] = {}
     greatest, ramps = float(np.maximum(load, solar).max()), False
     if (battery := member.battery) is not None:
-        soc = battery.soc_low_mwh if member.soc_mwh is None else member.soc_mwh
+        if not isinstance(battery, Battery):
+            raise DataError(f"the battery of {name} must be a Battery, got {battery!r}")
+        soc = battery.soc_low_mwh if member.soc_mwh is None else number(member.soc_mwh, f"soc_mwh of {name}")
         site = Site(import_limit_mw=battery.power_mw, battery=battery)
         state = State(site, soc_mwh=soc, end_low_mwh=soc, end_high_mwh=battery.soc_high_mwh)
         try:
@@ -589,7 +610,7 @@ def _power(name: str, member: Member, n_steps: int, hours: float) -> _Power:
 
 def _series(name: str, value: ArrayLike, n_steps: int, unit: str) -> Floats:
     """Numbers for each interval."""
-    series = np.asarray(value, dtype=float)
+    series = numbers(value, name)
     if series.shape not in ((), (n_steps,)):
         raise DataError(f"{name} must be a number or {n_steps} of them, as import_price has, got shape {series.shape}")
     series = np.broadcast_to(series, n_steps)
