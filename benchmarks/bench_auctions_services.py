@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import linprog
 
+from gridlab.auctions.blocks import clear_vcg_blocks
 from gridlab.auctions.services import Coupling, clear_vcg_services, explain_vcg_services
 
 NAMES = ("cooling", "inference", "training")
@@ -73,6 +74,25 @@ def bench_winners_with_minimum_quantities(benchmark):
 def bench_explained(benchmark):
     bids, capacity, coupling = _auction(200)
     benchmark.pedantic(lambda: explain_vcg_services(bids, capacity, coupling=coupling), rounds=3, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("limits", ["the cap alone", "the cap and a chiller"])
+@pytest.mark.parametrize("n_bidders", [50, 200])
+@pytest.mark.benchmark(group="coupled services: all or nothing")
+def bench_all_or_nothing(benchmark, n_bidders, limits):
+    rng = np.random.default_rng(2)
+    size, price = rng.integers(5, 50, n_bidders) / 10, rng.integers(20, 80, n_bidders).astype(float)
+    bids = pd.DataFrame({"bidder": [f"bidder_{i}" for i in range(n_bidders)], "quantity_mw": size, "price": price})
+    bids = bids.assign(time=pd.Timestamp("2024-07-01", tz="UTC"), service="training", minimum_mw=size)
+    cooling_mw = float("inf") if limits == "the cap alone" else size.sum() / 2.2
+    coupling, capacity = Coupling({"training": 4.0}, cooling_mw=cooling_mw), size.sum() / 2
+    clearing = benchmark.pedantic(
+        lambda: clear_vcg_services(bids, capacity, coupling=coupling), rounds=2, warmup_rounds=1
+    )
+    if limits == "the cap alone":
+        drawn = bids.assign(quantity_mw=1.25 * size, price=price / 1.25)
+        exact = clear_vcg_blocks(drawn, capacity)
+        assert clearing.payments.sum() == pytest.approx(exact.payments.sum(), rel=1e-9)
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["divisible", "minimum quantities"])

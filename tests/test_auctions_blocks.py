@@ -475,6 +475,47 @@ def test_real_prices_hour_by_hour_pay_what_solves_without_each_winner_say(data_d
         assert clearing.payments.loc[rows.index].tolist() == due
 
 
+def test_blocks_fill_a_capacity_that_is_their_sum_but_for_rounding():
+    size = np.random.default_rng(0).integers(1, 40, (200, 6)) / 10
+    times = pd.date_range(TIME, periods=200, freq="h")
+    markets = [[[(q, 10 * q + i)] for i, q in enumerate(own)] for own in size]
+    tables = [table(market, times=at) for market, at in zip(markets, times, strict=True)]
+    even = pd.concat(tables, ignore_index=True)
+    uneven = even.assign(quantity_mw=np.pi * even["quantity_mw"])
+    for total in (size.sum(axis=1), [sum(own) for own in size.tolist()], 100 - (100 - size.sum(axis=1))):
+        capacity = pd.Series(total, index=times)
+        found = [clear_vcg_blocks(even, capacity, step_mw=step) for step in (None, 0.1)]
+        found += [clear_vcg_rounded(even, capacity, step_mw=0.1).clearing, clear_vcg_blocks(uneven, np.pi * capacity)]
+        assert all((clearing.awards["quantity_mw"] > 0).all() for clearing in found)
+
+
+def test_a_block_fits_a_capacity_one_rounding_below_it_and_no_smaller_one():
+    bids = table([[(0.1, 0.5)]])
+    for step in (None, 0.1):
+        assert clear_vcg_blocks(bids, 1 - 0.9, step_mw=step).awards["quantity_mw"].tolist() == [0.1]
+        assert clear_vcg_blocks(bids, 0.1 * (1 - 1e-11), step_mw=step).awards["quantity_mw"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize("step", [None, 0.5, 1e-9])
+@pytest.mark.parametrize("capacity", [1e17, 1e300, np.finfo(float).max])
+def test_a_capacity_beyond_all_that_is_wanted_serves_all_for_nothing(capacity, step):
+    bids = table([[(0.5, 4), (1.5, 5)], [(1.0, 3)]])
+    for clearing in (
+        clear_vcg_blocks(bids, capacity, step_mw=step),
+        clear_vcg_rounded(bids, capacity, step_mw=step or 0.3).clearing,
+    ):
+        assert clearing.awards["quantity_mw"].tolist() == [0.0, 1.5, 1.0]
+        assert clearing.payments.tolist() == [0.0] * 3 and clearing.prices.tolist() == [0.0]
+    assert explain_vcg_blocks(bids, capacity, step_mw=step).empty
+
+
+def test_who_is_called_as_the_seller_is_cannot_be_explained():
+    bids = table([[(1, 5)], [(1, 4)]]).assign(bidder=["reserve", "b1"])
+    assert clear_vcg_blocks(bids, 1.0).payments.tolist() == [4.0, 0.0]
+    with pytest.raises(DataError, match="'reserve', which stands for the seller"):
+        explain_vcg_blocks(bids, 1.0)
+
+
 def refused(match, bids=None, capacity=3.0, **keywords):
     with pytest.raises(DataError, match=match):
         clear_vcg_blocks(table([[(1, 5), (2, 7)], [(1, 4)]]) if bids is None else bids, capacity, **keywords)
@@ -483,8 +524,8 @@ def refused(match, bids=None, capacity=3.0, **keywords):
 def test_bad_bids_are_refused_with_the_row_and_the_rule():
     bids = table([[(1, 5), (2, 7)], [(1, 4)]])
     refused("is not a multiple of step_mw .* in row 0, 1 MW", step_mw=2.0)
-    refused("step_mw must be above 0", step_mw=0.0)
-    refused("step_mw must be above 0", step_mw=float("nan"))
+    for step in (0.0, float("nan"), float("inf"), "1"):
+        refused("step_mw must be a number above 0", step_mw=step)
     refused("comes twice for its bidder, time and service in row 1", bids.assign(quantity_mw=1.0))
     refused("comes twice, row 2 .*stand together", bids.iloc[[0, 2, 1]].reset_index(drop=True))
     refused("payments must be 'vcg' or 'core'", payments="shapley")
@@ -492,6 +533,10 @@ def test_bad_bids_are_refused_with_the_row_and_the_rule():
     refused("price", bids.assign(price=[1.0, np.nan, 1.0]))
     refused("is infinite in row 2", bids.assign(price=[1.0, 1.0, np.inf]))
     refused("beyond all numbers in row 0", bids.assign(price=1e308, quantity_mw=[10.0, 20.0, 1.0]))
+    refused(r"sums to more than 1e\+300 \$ at its time", bids.assign(price=[1e308, 0.4e308, 1e308]))
+    refused(r"sums to more than 1e\+300 MW at its time", bids.assign(quantity_mw=[1e300, 2e300, 1e300], price=1e-300))
+    large = bids.assign(quantity_mw=[1e300, 2.0, 1.0], price=1e-300)
+    refused(r"sums to 2\*\*52 steps or more at its time in row 0", large, step_mw=0.5)
     refused("capacity_mw must be at least 0", capacity=-1.0)
     refused("reserve_price must be finite", reserve_price=float("nan"))
     refused("step_hours must be above 0", step_hours=0.0)

@@ -5,7 +5,7 @@ from itertools import chain, combinations, product
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
@@ -70,6 +70,7 @@ def test_no_coalition_blocks_and_the_total_is_the_least_that_none_does(market, s
 
 
 @given(market=markets, supply=supplies)
+@settings(max_examples=25)
 def test_of_the_least_payments_the_nearest_to_vcg_are_taken(market, supply):
     value, paid = cleared(market, supply, "core")
     _, vcg = cleared(market, supply, "vcg")
@@ -189,6 +190,8 @@ def test_what_cannot_be_winners_is_refused():
         core_payments([2.0, 2.0], [0.0], offer)
     with pytest.raises(DataError, match="must be finite"):
         core_payments([2.0, np.nan], [0.0, 0.0], offer)
+    with pytest.raises(DataError, match="one flag for each of 2 winners, got shape \\(1,\\)"):
+        core_payments([2.0, 2.0], [0.0, 0.0], lambda surplus: (3.0, [True]))
     with pytest.raises(DataError, match="above the value for winner 1"):
         core_payments([2.0, 2.0], [0.0, 3.0], offer)
 

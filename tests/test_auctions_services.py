@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from gridlab.auctions import services_model, services_solver
+from gridlab.auctions.blocks import clear_vcg_blocks
 from gridlab.auctions.merit_order import clear_vcg
 from gridlab.auctions.services import (
     CAP,
@@ -178,11 +179,13 @@ def holds_full_solves(book, capacity, coupling, reserve):
 
 
 @given(books(least=-5), capacities, bound(), reserves)
+@settings(max_examples=25)
 def test_payments_are_those_of_n_and_one_solves_from_nothing(book, capacity, coupling, reserve):
     holds_full_solves(book, capacity, coupling, reserve)
 
 
 @given(books(least=-5, minimum=True), capacities, bound(), reserves)
+@few
 def test_with_minimum_quantities_payments_are_those_of_n_and_one_searches(book, capacity, coupling, reserve):
     holds_full_solves(book, capacity, coupling, reserve)
 
@@ -383,7 +386,7 @@ def test_who_lets_a_minimum_be_met_is_paid_what_the_next_way_would_cost():
 def test_a_bidder_a_minimum_cannot_be_met_without_is_refused_or_priced_by_the_shortfall():
     book = book_of([("lab", "training", 5, 10), ("mill", "training", 3, 4)])
     coupling = Coupling({"training": math.inf}, at_least={"training": 4.0})
-    refusal = "without lab at_least of training needs 4 MW at .* and the bids allow 3 MW, 1 MW less"
+    refusal = "without lab, at_least of training needs 4 MW at .* and the bids allow 3 MW, 1 MW less"
     with pytest.raises(PlanError, match=refusal):
         clear_vcg_services(book, 6.0, coupling=coupling)
     soft = Coupling({"training": math.inf}, at_least={"training": 4.0}, shortfall_price=100.0)
@@ -449,6 +452,71 @@ def test_past_its_nodes_the_search_is_left_to_highs_with_the_same_answer(monkeyp
     two = clear_vcg_services(book, 90.0, coupling=coupling)
     assert by_bidder(book, two.payments) == pytest.approx(by_bidder(book, one.payments), abs=1e-8)
     assert by_bidder(book, value_of(two, book)) == pytest.approx(by_bidder(book, value_of(one, book)), abs=1e-8)
+
+
+def all_or_nothing(size: np.ndarray, price: np.ndarray) -> pd.DataFrame:
+    """Bidders on mining, each of one bid for all or nothing."""
+    return book_of([(f"b{i}", "mining", q, p, q) for i, (q, p) in enumerate(zip(size, price, strict=True))])
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(-2, 20), st.integers(0, 2)), min_size=1, max_size=6),
+    capacities,
+    reserves,
+    st.sampled_from([math.inf, 4.0]),
+)
+@few
+def test_all_or_nothing_under_one_cap_is_the_auction_of_blocks(market, capacity, reserve, cop):
+    book = all_or_nothing(*np.array(market, dtype=float)[:, :2].T)
+    book = book.assign(bidder=[f"{who}{i if who else ''}" for i, (_, _, who) in enumerate(market)])
+    book = book[~book["bidder"].duplicated()].reset_index(drop=True)
+    one, other = Coupling({"mining": cop}), Coupling({"mining": cop}, cooling_mw=1e4)  # the second is searched
+    for payments in ("vcg", "core"):
+        options = {"reserve_price": reserve, "payments": payments}
+        found, searched = (clear_vcg_services(book, capacity, coupling=c, **options) for c in (one, other))
+        assert welfare_of(found, book, one, reserve) == pytest.approx(welfare_of(searched, book, one, reserve))
+        gains = [by_bidder(book, value_of(clearing, book) - clearing.payments) for clearing in (found, searched)]
+        assert payments == "core" or gains[0] == pytest.approx(gains[1], abs=1e-8)
+    blocks = book.assign(price=book["price"] - reserve * one.draw("mining"))
+    exact = clear_vcg_blocks(blocks.assign(quantity_mw=one.draw("mining") * book["quantity_mw"]), capacity)
+    served = clear_vcg_services(book, capacity, coupling=one, reserve_price=reserve).awards["quantity_mw"] > 0
+    if cop == math.inf:
+        assert served.tolist() == (exact.awards["quantity_mw"] > 0).tolist()
+
+
+@pytest.mark.parametrize("kind", ["even", "uneven"])
+def test_many_bids_for_all_or_nothing_under_one_cap_are_cleared_at_once(kind):
+    rng = np.random.default_rng(2)
+    size = rng.integers(5, 50, 200) / 10 if kind == "even" else rng.uniform(1, 2, 20)
+    price = rng.integers(20, 80, 200).astype(float) if kind == "even" else 50 + 1 / size
+    book, capacity = all_or_nothing(size, price), size.sum() / 2
+    found = clear_vcg_services(book, capacity, coupling=Coupling({"mining": math.inf}), time_limit_s=20.0)
+    exact = clear_vcg_blocks(book, capacity)
+    assert value_of(found, book).sum() == pytest.approx(value_of(exact, book).sum(), rel=1e-12)
+    assert found.payments.to_numpy() == pytest.approx(exact.payments.to_numpy(), rel=1e-9, abs=1e-7)
+
+
+def test_two_curves_of_one_bidder_are_left_out_together():
+    rows = [
+        ("a", "mining", 2, 50, 2),
+        ("a", "training", 3, 40, 3),
+        ("b", "mining", 4, 30, 4),
+        ("c", "mining", 1, 20, 1),
+    ]
+    book, coupling = book_of(rows), Coupling({"mining": math.inf, "training": math.inf})
+    for payments in ("vcg", "core"):
+        clearing = clear_vcg_services(book, 5.0, coupling=coupling, payments=payments)
+        assert clearing.awards["quantity_mw"].tolist() == [2, 3, 0, 0]
+        assert clearing.payments.to_numpy() == pytest.approx([140 * 100 / 220, 140 * 120 / 220, 0, 0])
+
+
+@pytest.mark.parametrize("payments", ["vcg", "core"])
+def test_a_search_that_is_not_over_in_its_time_is_given_up_in_words(payments):
+    size = np.random.default_rng(1).uniform(1, 2, 60)
+    book = all_or_nothing(size, 50 + 1 / size)
+    coupling = Coupling({"mining": math.inf, "training": 4.0}, cooling_mw=100.0)
+    with pytest.raises(PlanError, match=r"not proven best within time_limit_s = 0\.3 s with 60 curves that have a min"):
+        clear_vcg_services(book, size.sum() / 2, coupling=coupling, time_limit_s=0.3, payments=payments)
 
 
 def large_book(n_bidders: int, *, whole: bool = False, spike: float = 0.0) -> pd.DataFrame:
@@ -538,7 +606,8 @@ def test_no_bids_and_no_supply_have_the_empty_answer():
     book, coupling = book_of([("lab", "training", 5, 10)]), Coupling({"training": 4.0})
     nothing = clear_vcg_services(book.iloc[:0], 5.0, coupling=coupling)
     assert [len(part) for part in nothing] == [0, 0, 0]
-    assert list(explain_vcg_services(book.iloc[:0], 5.0, coupling=coupling).columns)[-1] == "amount"
+    empty, some = (explain_vcg_services(bids, 3.0, coupling=coupling) for bids in (book.iloc[:0], book))
+    assert list(empty.columns) == list(some.columns) and empty.dtypes.equals(some.dtypes)
     assert services_report(book.iloc[:0], nothing, 5.0, coupling).empty
     for bids, cap in ((book, 0.0), (book.assign(quantity_mw=0.0), 5.0), (book.assign(price=-1.0), 5.0)):
         clearing = clear_vcg_services(bids, cap, coupling=coupling)
@@ -576,6 +645,14 @@ def test_a_bidder_that_comes_twice_and_options_that_do_not_exist_are_refused():
         clear_vcg_services(book, 5.0, coupling=coupling)
     with pytest.raises(DataError, match="payments must be 'vcg' or 'core', got 'first'"):
         clear_vcg_services(book.iloc[:2], 5.0, coupling=coupling, payments="first")
+    with pytest.raises(DataError, match="coupling must be a Coupling, got NoneType"):
+        clear_vcg_services(book.iloc[:2], 5.0, coupling=None)
+    for limit in (0.0, math.nan, "1"):
+        with pytest.raises(DataError, match="time_limit_s must be a number above 0"):
+            clear_vcg_services(book.iloc[:2], 5.0, coupling=coupling, time_limit_s=limit)
+    named = book.iloc[:2].assign(bidder=["shortfall", "mill"])
+    with pytest.raises(DataError, match="'shortfall', which stands for the seller"):
+        explain_vcg_services(named, 5.0, coupling=coupling)
     with pytest.raises(DataError, match="capacity_mw must be at least 0"):
         clear_vcg_services(book.iloc[:2], -5.0, coupling=coupling)
     with pytest.raises(DataError, match="must have the rows of bids"):
@@ -586,6 +663,9 @@ def test_a_bidder_that_comes_twice_and_options_that_do_not_exist_are_refused():
     ("given", "message"),
     [
         ({"cop": {}}, "at least one service"),
+        ({"cop": {"training": "x"}}, "cop of training must be a number, got 'x'"),
+        ({"cop": ["training"]}, "cop must map services to numbers, got"),
+        ({"cooling_mw": "x"}, "cooling_mw must be at least 0, got 'x'"),
         ({"cop": {"training": 0.0}}, "cop of training must be above 0, inf for"),
         ({"cop": {"training": -1.0}}, "cop of training must be above 0"),
         ({"cop": {"training": math.nan}}, "cop of training must be above 0"),

@@ -328,6 +328,7 @@ def test_sets_that_are_none_are_refused():
         "quantities is inf in path 0": ([[np.inf], [2.0]], [[1.0], [2.0]], {}),
         "share a shape": ([[1.0], [2.0]], [[1.0, 2.0]], {}),
         "n_segments must be at least 1": ([[1.0], [2.0]], [[1.0], [2.0]], {"n_segments": 0}),
+        "n_segments must be at least 1, a whole": ([[1.0], [2.0]], [[1.0], [2.0]], {"n_segments": 1.5}),
         "not all zero": ([[1.0], [2.0]], [[1.0], [2.0]], {"weights": [0, 0]}),
         "weights must have shape": ([[1.0], [2.0]], [[1.0], [2.0]], {"weights": [1, 1, 1]}),
         "floor must be at most": ([[1.0], [2.0]], [[1.0], [2.0]], {"floor": 1.5}),

@@ -249,7 +249,7 @@ def test_a_site_at_rest_bids_nothing_and_closed_intervals_need_no_price():
     closed = prices.assign(price=np.nan, token_price=np.nan)
     assert len(validate(bid_day_ahead(schedule * 0.0, closed, site), "bids")) == 0
     empty = Site(1.0, 1.0)
-    assert len(bid_day_ahead(schedule, prices, empty)) == 0
+    assert len(bid_day_ahead(schedule * 0.0, prices, empty)) == 0
 
 
 def test_a_real_day_of_prices_goes_through(data_dir):
@@ -274,6 +274,14 @@ def test_schedules_that_are_none_are_refused():
         "what a machine or the cooling draws": {"schedule": schedule.assign(training_mw=1.0)},
         "is not finite": {"schedule": schedule.assign(battery_mw=np.nan)},
         "no row for 2024-01-01 00": {"prices": prices.iloc[1:]},
+        "prices has 2024-01-01 00:00:00\\+00:00 twice": {"prices": pd.concat([prices.iloc[:1], prices])},
+        "'minning_mw'.* is -1 MW at 2024.*no such part": {"schedule": schedule.assign(minning_mw=-1.0)},
+        "services names 'inferense', and the parts": {"services": {"inferense": "a"}},
+        "services must be a name or map parts to names, got 3": {"services": 3},
+        "services must be a name or map parts to names, got {'battery": {"services": {"battery": 3}},
+        "at_least must map machines": {"at_least": 3},
+        r"'note_mw'\] must hold numbers": {"schedule": schedule.assign(note_mw="a")},
+        "site must be a Site, got a Battery": {"site": BATTERY},
         "no column 'token_price'": {"prices": prices.drop(columns="token_price")},
         r"'token_price'\] is nan at 2024": {"prices": prices.assign(token_price=np.nan)},
         r"'price'\] is nan at 2024": {"prices": prices.assign(price=np.nan)},

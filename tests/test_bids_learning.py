@@ -225,6 +225,27 @@ def test_a_scale_of_the_worths_changes_nothing_but_money():
         assert (other.drawn == one.drawn).all() and other.regret == pytest.approx(scale * one.regret)
 
 
+@pytest.mark.parametrize("hours", [0.25, 1.0, 24.0])
+def test_the_length_of_the_interval_changes_nothing_but_money(hours):
+    bids = mock_bids(3).assign(bidder=["a", "b", "c"], quantity_mw=1.0, price=[50.0, 40.0, 30.0])
+    rounds = {"rounds": 30, "shadings": [0.5, 0.8, 1.0]}
+    one = learn(bids, partial(clear_pay_as_bid, capacity_mw=2.0), **rounds)
+    clear = partial(clear_pay_as_bid, capacity_mw=2.0, step_hours=hours)
+    for rule in ("hedge", "exp3"):
+        one = learn(bids, partial(clear_pay_as_bid, capacity_mw=2.0), rule=rule, **rounds)
+        other = learn(bids, clear, rule=rule, step_hours=hours, **rounds)
+        assert (other.drawn == one.drawn).all()
+        assert other.payoff == pytest.approx(hours * one.payoff) and other.bound == pytest.approx(hours * one.bound)
+
+
+def test_exp3_knows_the_range_of_who_bids_below_what_it_would_have_to_be_paid():
+    def at_their_bids(bids):
+        return np.ones_like(bids), bids
+
+    learned = learn([-5.0, 2.0], at_their_bids, rule="exp3", shadings=[0.0, 0.5, 1.0], rounds=50)
+    assert learned.payoff[0] < 0 <= learned.payoff[1]
+
+
 def test_where_nothing_can_be_earned_nothing_is_regretted():
     found = learn([0.0, 0.0], first_price, rounds=20)
     assert (found.regret == 0).all() and found.play == pytest.approx(1 / len(GRID))
@@ -237,12 +258,16 @@ def test_games_that_are_none_are_refused():
         "different numbers": {"shadings": [1.0, 1.0]},
         "at least 0 and finite": {"shadings": [-0.1, 1.0]},
         "rounds must be at least 1": {"rounds": 0},
+        "rounds must be at least 1, a whole number, got 1.5": {"rounds": 1.5},
+        "step_hours must be above 0": {"step_hours": 0.0},
         "rule must be one of": {"rule": "greedy"},
         "values must be finite": {"values": [np.nan, 1.0]},
         "awards of shape": {"mechanism": lambda bids: (bids[:, :1], bids)},
         "not finite": {"mechanism": lambda bids: (bids, np.full_like(bids, np.nan))},
         "outside payoff_range": {"rule": "exp3", "payoff_range": (0.9, 1.0), "rounds": 50},
         "the least first": {"rule": "exp3", "payoff_range": (1.0, 0.0)},
+        "a pair of awards and payments, got a NoneType": {"mechanism": lambda bids: None},
+        "with awards and payments, got a NoneType": {"values": mock_bids(2), "mechanism": lambda bids: None},
         "no rows": {"values": mock_bids(1).iloc[:0]},
         "worth of a MWh is inf": {"values": mock_bids(2).assign(price=np.inf)},
     }.items():

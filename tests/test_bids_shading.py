@@ -188,6 +188,13 @@ def test_huge_and_tiny_worths_are_shaded_alike():
             assert (other.price == scale * one.price).all()
 
 
+def test_a_sample_that_cannot_be_beaten_and_never_comes_changes_nothing():
+    for rule in ("pay_as_bid", "uniform"):
+        with_it = best_response([5.0], [[np.inf], [1.0]], weights=[0, 1], rule=rule)
+        without = best_response([5.0], [[1.0]], rule=rule)
+        assert with_it.price.tolist() == without.price.tolist() and with_it.surplus == without.surplus
+
+
 def test_markets_that_are_none_are_refused():
     one = {"values": [2.0, 1.0], "others": [[0.0, 1.0]]}
     for message, more in {

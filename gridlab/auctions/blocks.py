@@ -19,7 +19,8 @@ Flags = NDArray[np.bool_]
 
 _WHOLE = 2.0**52  # sums of whole numbers below this are exact
 _PLACES = 13  # decimal places that are tried
-_ROUNDING = 1e-12  # of the capacity that sizes without a common step may exceed it by
+_ROUNDING = 1e-12  # of a size or the capacity, within which it is a whole number of steps or is not exceeded
+_MOST = 1e300  # MW, $/h or $ that the bids of a time may sum to, so that what is made of them stays a number
 
 
 class Rounded(NamedTuple):
@@ -70,10 +71,11 @@ def clear_vcg_blocks(
     bids : DataFrame
         A `bids` table of power wanted, positive.
     capacity_mw : float or Series
-        Power on sale, or by time. [MW]
+        Power on sale, or by time. Awards may exceed it by a share of 1e-12, so that sizes fill a capacity that is their
+        sum but for rounding. [MW]
     step_mw : float, optional
-        Step that all sizes are multiples of; the greatest common one of each time's sizes, as decimals of up to
-        9 places, when omitted. [MW]
+        Step that all sizes are multiples of, within a share of 1e-12; the greatest common one of each time's sizes, as
+        decimals of up to 9 places, when omitted. [MW]
     reserve_price : float
         Price that a block has to be above; no block is paid less for. [$/MWh]
     payments : str
@@ -93,7 +95,8 @@ def clear_vcg_blocks(
     ------
     DataError
         If the bids are not as `clearing.wants` asks, an option of a bidder comes twice, a bidder's rows of one time
-        and service stand apart, a size is not a multiple of `step_mw`, or `payments` is unknown.
+        and service stand apart, a size is not a multiple of `step_mw`, `payments` is unknown, or the sizes or values of
+        a time sum to more than 1e300, or the sizes to 2**52 steps.
     PlanError
         If sizes without a common step leave more combinations than can be held.
 
@@ -159,6 +162,11 @@ def explain_vcg_blocks(
         value, and price, the one for the other (NaN where the power is the same). The amounts of a bidder
         sum to its payment. [MW] [$/MWh] [$]
 
+    Raises
+    ------
+    DataError, PlanError
+        As `clear_vcg_blocks`, or if a bidder is called ``"reserve"`` or one of `bidders` has no bid.
+
     Examples
     --------
     >>> bids = pd.DataFrame({"time": pd.Timestamp("2025-01-01", tz="UTC"), "bidder": ["Alice", "Alice", "Bob"],
@@ -167,6 +175,7 @@ def explain_vcg_blocks(
     [['Bob', 'Alice', 1.0, 2.0, 2.0]]
     """
     asked, value, reserve, unit = _read(bids, capacity_mw, reserve_price, step_hours)
+    refuse_names(asked, "reserve")
     of_interest = set(range(len(asked.bidders))) if bidders is None else _numbers(asked.bidders, bidders)
     found = []
     for market, sale in _sales(bids, asked, value - reserve, step_mw, round_up=False):
@@ -177,7 +186,7 @@ def explain_vcg_blocks(
                 moved = _differences(row, won, instead, asked, value, reserve, reserve_price, unit)
                 found.append(moved.assign(time=asked.times[market], bidder=asked.bidders[asked.bidder[row]]))
     columns = ["time", "bidder", "displaced", "quantity_mw", "price", "amount"]
-    return pd.concat(found, ignore_index=True)[columns] if found else _no_rows(asked.times, columns)
+    return pd.concat(found, ignore_index=True)[columns] if found else no_rows(asked.times, columns)
 
 
 def clear_vcg_rounded(
@@ -200,7 +209,8 @@ def clear_vcg_rounded(
     bids, capacity_mw, reserve_price, step_hours
         As for `clear_vcg_blocks`.
     step_mw : float
-        Step that sizes are rounded up to, and the capacity down. [MW]
+        Step that sizes are rounded up to, and the capacity down; what is within a share of 1e-12 of a whole number of
+        steps is taken to be it. [MW]
 
     Returns
     -------
@@ -275,11 +285,24 @@ def _read(
         values = np.stack([asked.price * asked.quantity, reserve_price * asked.quantity])
     beyond = np.isinf(values[0]) | np.isinf(values[1])
     refuse_row(bids, beyond, "price", "times quantity_mw is beyond all numbers", "take a larger unit", unit="$/MWh")
+    _refuse_large_sums(bids, asked, values, step_hours)
     whole, places = _decimals(values, ulps=2)
     most = np.bincount(asked.market, np.abs(whole).max(axis=0, initial=0.0)).max(initial=0.0) if places >= 0 else np.inf
     if most * hours.numerator < _WHOLE and hours.denominator * 10.0**places < _WHOLE:
         return asked, *whole, _Unit(10.0**places, hours, True)
     return asked, *values, _Unit(1.0, hours, False)
+
+
+def _refuse_large_sums(bids: pd.DataFrame, asked: Wants, values: Floats, step_hours: float) -> None:
+    """Refuse bids of which the sums of a time would not all be numbers."""
+    worth, remedy = np.abs(values).max(axis=0, initial=0.0), "take a larger unit"
+    with np.errstate(over="ignore"):
+        power = np.bincount(asked.market, asked.quantity)[asked.market]
+        money = np.bincount(asked.market, worth)[asked.market] * max(float(step_hours), 1.0)
+    what = f"sums to more than {_MOST:g} MW at its time"
+    refuse_row(bids, power > _MOST, "quantity_mw", what, remedy, unit="MW")
+    what = f"times quantity_mw sums to more than {_MOST:g} $ at its time"
+    refuse_row(bids, money > _MOST, "price", what, remedy, unit="$/MWh")
 
 
 def _refuse_duplicates(bids: pd.DataFrame, asked: Wants) -> None:
@@ -330,49 +353,77 @@ def _sales(
     """The auctions, one for each time, of the options that could win."""
     size = asked.quantity
     if step_mw is not None:
-        size = _steps(bids, asked.quantity, step_mw, round_up=round_up)
+        size = _steps(bids, asked, step_mw, round_up=round_up)
+    step = None if step_mw is None else Fraction(str(float(step_mw)))
     order = np.lexsort((np.arange(len(size)), size, asked.bidder, asked.market))
     ends = np.searchsorted(asked.market[order], np.arange(len(asked.times) + 1))
     for market in range(len(asked.times)):
         rows = order[ends[market] : ends[market + 1]]
         rows = rows[asked.quantity[rows] > 0]
         capacity = float(asked.capacity[market])
-        if step_mw is None:
-            sizes, capacity, step = _common(size[rows], capacity)
-        else:
-            sizes, capacity, step = size[rows], _whole_steps(capacity, step_mw), Fraction(str(float(step_mw)))
-        fits = (sizes <= capacity + (step is not None)) & (value[rows] > 0)
-        rows, sizes = rows[fits], sizes[fits]
-        yield market, pruned(Sale(starts(asked.bidder[rows]), rows, sizes, value[rows], capacity, step))
+        yield market, sale_of(rows, asked.bidder[rows], size[rows], value[rows], capacity, step)
 
 
-def _steps(bids: pd.DataFrame, quantity: Floats, step_mw: float, *, round_up: bool) -> Floats:
+def sale_of(
+    rows: Ints, bidder: Ints, size: Floats, value: Floats, capacity: float, step: Fraction | None = None
+) -> Sale:
+    """
+    The options of one auction that could win, those of a bidder in one piece and by rising size.
+
+    Parameters
+    ----------
+    rows, bidder : ndarray of int, shape (n_options,)
+        Name of each option, by which ties are broken, and whose it is.
+    size, value : ndarray, shape (n_options,)
+        In steps, or in MW without one; above the reserve.
+    capacity : float
+        Power on sale. [MW]
+    step : Fraction, optional
+        Step of the sizes; the greatest common one is looked for when omitted. [MW]
+    """
+    if step is None:
+        size, step = _in_common_steps(size)
+    limit = _within_capacity(capacity, starts(bidder), size, step)
+    fits = (size <= limit + (step is not None)) & (value > 0)
+    return pruned(Sale(starts(bidder[fits]), rows[fits], size[fits], value[fits], limit, step))
+
+
+def _steps(bids: pd.DataFrame, asked: Wants, step_mw: float, *, round_up: bool) -> Floats:
     """Sizes in steps; one that is no multiple is refused, or rounded up."""
-    if not 0 < step_mw < np.inf:
-        raise DataError(f"step_mw must be above 0 and finite, got {step_mw}")
-    whole = np.rint(quantity / step_mw)
-    off = np.abs(whole * step_mw - quantity) > 4 * np.spacing(quantity)
+    if not isinstance(step_mw, int | float | np.number) or not 0 < step_mw < np.inf:
+        raise DataError(f"step_mw must be a number above 0 and finite, got {step_mw!r}")
+    with np.errstate(over="ignore"):
+        exact = asked.quantity / step_mw
+        total = np.bincount(asked.market, np.ceil(exact))[asked.market]
+    what = "sums to 2**52 steps or more at its time"
+    refuse_row(bids, total >= _WHOLE, "quantity_mw", what, "take a coarser step", unit="MW")
+    whole = np.rint(exact)
+    off = np.abs(whole * step_mw - asked.quantity) > _ROUNDING * asked.quantity
     if not round_up:
         what = f"is not a multiple of step_mw ({step_mw:g} MW)"
         refuse_row(bids, off, "quantity_mw", what, "take a finer step, None, or clear_vcg_rounded", unit="MW")
-    return np.where(off, np.ceil(quantity / step_mw), whole)
+    return np.where(off, np.ceil(exact), whole)
 
 
-def _whole_steps(capacity: float, step_mw: float) -> float:
-    """Whole steps within the capacity."""
-    whole = np.rint(capacity / step_mw)
-    near = abs(whole * step_mw - capacity) <= 4 * np.spacing(capacity)
-    return float(whole if near else np.floor(capacity / step_mw))
+def _within_capacity(capacity: float, start: Ints, size: Floats, step: Fraction | None) -> float:
+    """Whole steps within the capacity, or MW; no more than all could win, and a step."""
+    most = float(np.maximum.reduceat(size, start[:-1]).sum()) if len(size) else 0.0
+    if step is None:
+        return min(capacity, most) * (1 + _ROUNDING)
+    if capacity >= (most + 1) * float(step):
+        return most + 1
+    whole = np.rint(capacity / float(step))
+    near = abs(whole * float(step) - capacity) <= _ROUNDING * capacity
+    return float(whole if near else np.floor(capacity / float(step)))
 
 
-def _common(quantity: Floats, capacity: float) -> tuple[Floats, float, Fraction | None]:
-    """Sizes and capacity in the greatest common step of the sizes, and that step; MW and None where there is none."""
+def _in_common_steps(quantity: Floats) -> tuple[Floats, Fraction | None]:
+    """Sizes in their greatest common step, and that step; MW and None where there is none."""
     whole, places = _decimals(quantity, ulps=0, places=9)
-    if places < 0 or not len(quantity):
-        return quantity, capacity * (1 + _ROUNDING), None
+    if places < 0 or not len(quantity) or whole.sum() >= _WHOLE:
+        return quantity, None
     divisor = int(np.gcd.reduce(whole.astype(np.int64)))
-    step = Fraction(divisor, 10**places)
-    return whole / divisor, float(Fraction(str(capacity)) // step), step
+    return whole / divisor, Fraction(divisor, 10**places)
 
 
 def _solve_without(sale: Sale, bidder: int, bidder_of_row: Ints) -> Ints:
@@ -436,7 +487,17 @@ def _numbers(bidders: pd.Index, wanted: Iterable[str]) -> set[int]:
     return set(numbers.tolist())
 
 
-def _no_rows(times: pd.DatetimeIndex, columns: list[str]) -> pd.DataFrame:
+def refuse_names(asked: Wants, *names: str) -> None:
+    """Refuse a bidder whom an explanation could not tell from the seller."""
+    taken = [name for name in names if name in asked.bidders]
+    if taken:
+        raise DataError(
+            f"bids['bidder'] has '{taken[0]}', which stands for the seller here: give the bidder another name"
+        )
+
+
+def no_rows(times: pd.DatetimeIndex, columns: list[str]) -> pd.DataFrame:
     """A table of explanations without a row."""
+    text = {name: pd.Series(dtype=str) for name in ("bidder", "displaced", "service") if name in columns}
     empty = pd.DataFrame({name: pd.Series(dtype=float) for name in columns})
-    return empty.assign(time=times[:0], bidder=pd.Series(dtype=str), displaced=pd.Series(dtype=str))
+    return empty.assign(time=times[:0], **text)

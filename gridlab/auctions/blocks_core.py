@@ -318,10 +318,9 @@ def in_lists(start, size, value, rank, capacity, top, price, profit, gap, paymen
     Option of each bidder (one too many where there are more than `most` states, none where no state is left), optimum
     without each winner (NaN for the rest), sizes and values of the states, rising
     """
-    n_bidders = len(start) - 1
+    n_bidders, total, reachable = len(start) - 1, 1, 0.0
     choices, parents = [np.full(1, -1, np.int32)], [np.zeros(1, np.int64)]
     sizes, values = [np.zeros(1)], [np.zeros(1)]
-    total, reachable = 1, 0.0
     chosen, without = np.full(n_bidders, -1, np.int64), np.full(n_bidders, np.nan)
     for i in range(n_bidders - 1, -1, -1):
         reachable += profit[i]
@@ -342,8 +341,7 @@ def in_lists(start, size, value, rank, capacity, top, price, profit, gap, paymen
     for i in range(n_bidders):
         chosen[i], state = choices[n_bidders - i][state], parents[n_bidders - i][state]
         if payments and chosen[i] >= 0:
-            after_size, after_value = sizes[n_bidders - i - 1], values[n_bidders - i - 1]
-            without[i] = _best_pair(before_size, before_value, after_size, after_value, capacity)
+            without[i] = _best_pair(before_size, before_value, sizes[-2 - i], values[-2 - i], capacity)
         if payments:
             reachable += profit[i]
             before_size, before_value, _, _ = _merged(

@@ -51,7 +51,8 @@ def core_payments(values: ArrayLike, vcg: ArrayLike, coalition_value: Offer, *, 
     Raises
     ------
     DataError
-        If the shapes differ, a number is not finite or a VCG payment is above the value.
+        If the shapes differ, `members` has another than `values`, a number is not finite or a VCG payment is above the
+        value.
     PlanError
         If a coalition offers more than the winners' whole value, so that they are not the optimum of the bids.
 
@@ -83,7 +84,7 @@ def core_payments(values: ArrayLike, vcg: ArrayLike, coalition_value: Offer, *, 
     while True:
         paid = least + scale * extra
         offered, members = coalition_value(value - paid)
-        outside = ~np.asarray(members, dtype=bool)
+        outside = ~_checked_members(members, len(value))
         excess = (float(offered) - paid.sum()) / scale
         if excess <= tolerance or blocked.has(outside):
             break
@@ -109,6 +110,16 @@ class _Blocked(NamedTuple):
 
     def and_also(self, outside: Flags, claim: float) -> "_Blocked":
         return _Blocked(np.vstack([self.outside, outside]), np.append(self.claim, claim))
+
+
+def _checked_members(members: ArrayLike, n_winners: int) -> Flags:
+    """Who is in a coalition, one flag for each winner."""
+    flags = np.asarray(members, dtype=bool)
+    if flags.shape != (n_winners,):
+        raise DataError(
+            f"coalition_value must give members as one flag for each of {n_winners} winners, got shape {flags.shape}"
+        )
+    return flags
 
 
 def _checked_scale(value: Floats, least: Floats) -> float:

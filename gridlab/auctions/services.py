@@ -22,10 +22,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gridlab.auctions.blocks import no_rows, refuse_names
 from gridlab.auctions.clearing import Clearing, Wants, clearing_of, refuse_row, wants
 from gridlab.auctions.merit_order import require_decreasing
 from gridlab.auctions.services_columns import Curves
 from gridlab.auctions.services_model import Limit, Optimum, Programme
+from gridlab.auctions.services_solver import Deadline
 from gridlab.errors import DataError, PlanError
 
 Floats = NDArray[np.float64]
@@ -80,7 +82,7 @@ class Coupling:
 
     def __post_init__(self) -> None:
         for name in ("cop", "at_most", "at_least"):
-            object.__setattr__(self, name, {str(key): float(value) for key, value in getattr(self, name).items()})
+            object.__setattr__(self, name, _numbers(name, getattr(self, name)))
         if not self.cop:
             raise DataError("cop must name at least one service: give its COP, or inf for one that is not cooled")
         for service, cop in self.cop.items():
@@ -88,8 +90,9 @@ class Coupling:
                 rule = "above 0 and finite" if service == COOLING else "above 0, inf for a service that is not cooled"
                 raise DataError(f"cop of {service} must be {rule}, got {cop}")
         for name in ("cooling_mw", "shortfall_price"):
-            if not getattr(self, name) >= 0:
-                raise DataError(f"{name} must be at least 0, got {getattr(self, name)}")
+            number = getattr(self, name)
+            if not isinstance(number, int | float | np.number) or not number >= 0:
+                raise DataError(f"{name} must be at least 0, got {number!r}")
         self._check_limits()
 
     def draw(self, service: str) -> float:
@@ -121,6 +124,7 @@ def clear_vcg_services(
     reserve_price: float = 0.0,
     payments: Literal["vcg", "core"] = "vcg",
     step_hours: float = 1.0,
+    time_limit_s: float = 60.0,
 ) -> Clearing:
     r"""
     Sell services that share a site's cap so that it pays every bidder to state what they are worth to it.
@@ -150,6 +154,10 @@ def clear_vcg_services(
         ``"vcg"``, or ``"core"`` for the core payments nearest to them (`core_prices.core_payments`).
     step_hours : float
         Length of an interval. [h]
+    time_limit_s : float
+        How long the searches that curves with a minimum, and the core, ask for may take in all; infinite for as long
+        as they need. Bids without a minimum ask for none under VCG, and where all are for all or nothing and the cap is
+        the only limit the award is that of `blocks.clear_vcg_blocks`, as quickly. [s]
 
     Returns
     -------
@@ -169,7 +177,8 @@ def clear_vcg_services(
         a minimum quantity is negative, not the same in a curve's rows or above their sum.
     PlanError
         If a minimum of `coupling` cannot be met, or not without a bidder, whose payment is then not defined; the
-        message says which limit gave way and by how much.
+        message says which limit gave way and by how much. If awards of minimum quantities are not proven best within
+        `time_limit_s`; or if those of a knapsack have too many combinations to be held, as in `clear_vcg_blocks`.
 
     Notes
     -----
@@ -196,7 +205,7 @@ def clear_vcg_services(
     """
     if payments not in ("vcg", "core"):
         raise DataError(f"payments must be 'vcg' or 'core', got {payments!r}")
-    book = _book(bids, capacity_mw, coupling, reserve_price, step_hours)
+    book = _book(bids, capacity_mw, coupling, reserve_price, step_hours, time_limit_s)
     awarded, paid = np.zeros(len(bids)), np.zeros(len(bids))
     price = np.full(len(book.asked.times), np.nan)
     for market in _markets(book):
@@ -218,13 +227,14 @@ def explain_vcg_services(
     coupling: Coupling,
     reserve_price: float = 0.0,
     step_hours: float = 1.0,
+    time_limit_s: float = 60.0,
 ) -> pd.DataFrame:
     """
     Explain the VCG payments of `clear_vcg_services`: whom each winner displaced, in which service, at what value.
 
     Parameters
     ----------
-    bids, capacity_mw, coupling, reserve_price, step_hours
+    bids, capacity_mw, coupling, reserve_price, step_hours, time_limit_s
         As in `clear_vcg_services`.
 
     Returns
@@ -239,7 +249,7 @@ def explain_vcg_services(
     Raises
     ------
     DataError, PlanError
-        As `clear_vcg_services`.
+        As `clear_vcg_services`, or if a bidder is called ``"reserve"`` or ``"shortfall"``.
 
     Examples
     --------
@@ -253,16 +263,16 @@ def explain_vcg_services(
     1    lab   reserve         1.25   10.0    12.5
     2   mill   reserve         2.50   10.0    25.0
     """
-    book = _book(bids, capacity_mw, coupling, reserve_price, step_hours)
+    book = _book(bids, capacity_mw, coupling, reserve_price, step_hours, time_limit_s)
+    refuse_names(book.asked, "reserve", "shortfall")
     found = []
     for market in _markets(book):
         best = _optimum(market)
         for winner in _winners(market, best.awarded):
             found.append(_displaced(book, market, best, winner))
     columns = ["time", "bidder", "displaced", "service", "quantity_mw", "price"]
-    explained = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
-    number = {"quantity_mw": float, "price": float}
-    explained = explained.astype(number | {"time": "datetime64[ns, UTC]"} if not found else number)
+    explained = pd.concat(found, ignore_index=True) if found else no_rows(book.asked.times, columns)
+    explained = explained.astype({"quantity_mw": float, "price": float})
     return explained.assign(amount=explained["quantity_mw"] * explained["price"] * step_hours)
 
 
@@ -312,13 +322,23 @@ def services_report(
     1   chiller      4.0       6.0       2.0       1.0           0.0
     2   at most      4.0       inf       inf       5.0           0.0
     """
-    book = _book(bids, capacity_mw, coupling, reserve_price, 1.0)
+    book = _book(bids, capacity_mw, coupling, reserve_price)
     if len(clearing.awards) != len(bids) or not clearing.awards.index.equals(bids.index):
         raise DataError("clearing.awards must have the rows of bids: clear these bids")
     awarded = clearing.awards["quantity_mw"].to_numpy(float)
     rows = [row for market in _markets(book) for row in _uses(book, market, awarded[market.rows], reserve_price)]
     columns = ["time", "limit", "service", "used_mw", "limit_mw", "slack_mw", "power_mw", "shadow_price"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _numbers(name: str, given: Mapping[str, float]) -> dict[str, float]:
+    """Numbers by service, refused where they are none."""
+    if not isinstance(given, Mapping):
+        raise DataError(f"{name} must map services to numbers, got {given!r}: write {{'training': 4.0}}")
+    for service, number in given.items():
+        if not isinstance(number, int | float | np.number):
+            raise DataError(f"{name} of {service} must be a number, got {number!r}")
+    return {str(service): float(number) for service, number in given.items()}
 
 
 class _Book(NamedTuple):
@@ -332,6 +352,7 @@ class _Book(NamedTuple):
     draw: Floats
     heat: Floats
     reserve: float
+    deadline: Deadline
 
 
 class _Market(NamedTuple):
@@ -352,8 +373,17 @@ class _Market(NamedTuple):
 
 
 def _book(
-    bids: pd.DataFrame, capacity_mw: float | pd.Series, coupling: Coupling, reserve_price: float, step_hours: float
+    bids: pd.DataFrame,
+    capacity_mw: float | pd.Series,
+    coupling: Coupling,
+    reserve_price: float,
+    step_hours: float = 1.0,
+    time_limit_s: float = math.inf,
 ) -> _Book:
+    if not isinstance(coupling, Coupling):
+        raise DataError(f"coupling must be a Coupling, got {type(coupling).__name__}: state the services and their COP")
+    if not isinstance(time_limit_s, int | float | np.number) or not time_limit_s > 0:
+        raise DataError(f"time_limit_s must be a number above 0, inf for no limit, got {time_limit_s!r}")
     asked = wants(bids, capacity_mw, reserve_price=reserve_price, step_hours=step_hours)
     require_decreasing(bids, asked)
     names = sorted(coupling.cop)
@@ -366,7 +396,7 @@ def _book(
         )
     draw, heat = (np.array([of(name) for name in names]) for of in (coupling.draw, coupling.heat))
     minimum = _minimum(bids, asked, service)
-    return _Book(asked, coupling, names, service, minimum, draw, heat, reserve_price)
+    return _Book(asked, coupling, names, service, minimum, draw, heat, reserve_price, Deadline(float(time_limit_s)))
 
 
 def _minimum(bids: pd.DataFrame, asked: Wants, service: Ints) -> Floats:
@@ -401,7 +431,7 @@ def _market(book: _Book, number: int) -> _Market:
     limits = _limits(book, float(asked.capacity[number]))
     weights = np.array([limit.weight for limit in limits])
     alike = np.unique(weights.T, axis=0, return_inverse=True)[1].ravel()
-    programme = Programme(curves, alike, limits, book.coupling.shortfall_price)
+    programme = Programme(curves, alike, limits, book.coupling.shortfall_price, deadline=book.deadline)
     time = asked.times[number]
     said = (draw, book.reserve, asked.bidders, alike, limits, book.coupling, programme)
     return _Market(number, time, rows, curves, price, *said)
@@ -457,8 +487,8 @@ def _without(market: _Market, bidder: int) -> Optimum:
     best = market.programme.best(keep)
     if best is None:
         raise PlanError(
-            f"without {market.bidders[bidder]} {_missing(market, keep)}, so that its payment is not defined: lower the "
-            "minimum, find another bidder, or give shortfall_price"
+            f"without {market.bidders[bidder]}, {_missing(market, keep)}, so that its payment is not defined: lower "
+            "the minimum, find another bidder, or give shortfall_price"
         )
     return best
 
@@ -486,7 +516,9 @@ def _core(market: _Market, best: Optimum, due: dict[int, float]) -> dict[int, fl
     """The core payments nearest to VCG, above the reserve. [$/h]"""
     from gridlab.auctions.core_prices import core_payments
 
-    apart = Programme(market.curves, market.alike, market.limits, market.coupling.shortfall_price, apart=True)
+    limits, deadline = market.limits, market.programme.deadline
+    shortfall_price = market.coupling.shortfall_price
+    apart = Programme(market.curves, market.alike, limits, shortfall_price, deadline=deadline, apart=True)
     worth = np.bincount(market.curves.bidder, market.curves.value * best.awarded)
     winners = list(due)
 
@@ -528,8 +560,8 @@ def _displaced(book: _Book, market: _Market, best: Optimum, winner: int) -> pd.D
         {
             "time": market.time,
             "bidder": market.bidders[winner],
-            "displaced": list(who),
-            "service": pd.Series(list(what), dtype=object),
+            "displaced": pd.Series(list(who), dtype="str"),
+            "service": pd.Series(list(what), dtype="str"),
             "quantity_mw": np.r_[more[rows], keeps, short[missed]],
             "price": np.r_[market.price[rows], prices],
         }

@@ -3,7 +3,8 @@ The programme of an auction of coupled services, and its optimum with some bidde
 
 One HiGHS model is kept for a market: to leave a bidder out its columns are held at 0 and the dual simplex goes on from
 the basis that it has. Curves with a minimum quantity are served a whole number of times: their first quantity is a
-block worth its mean price, which is the concave hull of "nothing or at least that", and the hull is branched on.
+block worth its mean price, which is the concave hull of "nothing or at least that", and the hull is branched on. Where
+the cap is the only limit and all curves are served whole or not at all it is a knapsack, solved as one.
 """
 
 from collections.abc import Mapping
@@ -13,15 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gridlab.auctions.blocks import sale_of
+from gridlab.auctions.blocks_optimum import solve
 from gridlab.auctions.services_columns import Curves, parts_of
-from gridlab.auctions.services_solver import GAP, Model, Sifted
+from gridlab.auctions.services_solver import GAP, Deadline, Model, OutOfTimeError, Sifted
 from gridlab.errors import PlanError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 
-MOST_NODES = 5_000
+MOST_NODES = 100
 """Nodes of the search for whole curves, after which HiGHS's own search is asked."""
 
 _TIE = 1e-12  # of the welfare, by which a branch must promise more to be looked at
@@ -71,6 +74,8 @@ class Programme:
         The limits; one with a `low` is a minimum.
     shortfall_price : float
         What a MWh of a minimum that is missed costs; infinite where it must be met. [$/MWh]
+    deadline : Deadline
+        When searches for whole curves are given up, by a PlanError.
     apart : bool
         Whether bidders are kept apart, as charges on them need.
 
@@ -80,8 +85,16 @@ class Programme:
     """
 
     def __init__(
-        self, curves: Curves, alike: Ints, limits: list[Limit], shortfall_price: float, *, apart: bool = False
+        self,
+        curves: Curves,
+        alike: Ints,
+        limits: list[Limit],
+        shortfall_price: float,
+        *,
+        deadline: Deadline,
+        apart: bool = False,
     ) -> None:
+        self.deadline, self._knapsack = deadline, _knapsack_of(curves, limits)
         self.curves, self.limits, self.parts = curves, limits, parts_of(curves, alike, apart=apart)
         self.minima = np.flatnonzero([limit.low > 0 for limit in limits])
         weights = np.array([limit.weight for limit in limits])
@@ -106,8 +119,13 @@ class Programme:
 
     def best(self, keep: Flags | None = None) -> Optimum | None:
         """The optimum of the rows kept, None where the minima cannot be met."""
+        if self._knapsack is not None:
+            return self._packed(self._knapsack, keep, {})
         room, copies = self._room(keep)
-        found = self._searched(room, copies)
+        try:
+            found = self._searched(room, copies)
+        except OutOfTimeError:
+            raise self._unproven() from None
         if found is None:
             return None
         point, counts = found
@@ -161,8 +179,14 @@ class Programme:
 
         It needs a programme that keeps bidders apart.
         """
+        if self._knapsack is not None and self._knapsack.one_each:
+            packed = self._packed(self._knapsack, None, charge)
+            return packed.welfare, np.isin(list(charge), self.curves.bidder[packed.awarded > 0])
         room, copies = self._room(None)
-        found = self._by_highs(room, copies, charge)
+        try:
+            found = self._by_highs(room, copies, charge)
+        except OutOfTimeError:
+            raise self._unproven() from None
         if found is None:
             return 0.0, np.zeros(len(charge), dtype=bool)
         served = found[2]
@@ -170,6 +194,28 @@ class Programme:
         best = self.best(keep)
         paid = sum(cost for cost, is_in in zip(charge.values(), served, strict=True) if is_in)
         return (0.0 if best is None else best.welfare) - paid, served
+
+    def _packed(self, knapsack: "_Knapsack", keep: Flags | None, charge: Mapping[int, float]) -> Optimum:
+        """The optimum of curves that are served whole or not at all, each lowered by the charge on its bidder."""
+        try:
+            self.deadline.left()
+        except OutOfTimeError:
+            raise self._unproven() from None
+        value = knapsack.value - [charge.get(bidder, 0.0) for bidder in knapsack.bidder.tolist()]
+        kept = np.ones(len(value), dtype=bool) if keep is None else keep[knapsack.first]
+        items = np.flatnonzero(kept & (knapsack.size > 0))
+        sale = sale_of(items, np.arange(len(items)), knapsack.size[items], value[items], self.limits[0].high)
+        answer = solve(sale, payments=False)
+        served = np.isin(knapsack.of_row, sale.row[answer.chosen])
+        return Optimum(answer.total, np.where(served, self.curves.quantity, 0.0), np.zeros(len(self.limits)))
+
+    def _unproven(self) -> PlanError:
+        """What is said where the time is over."""
+        return PlanError(
+            f"the award is not proven best within time_limit_s = {self.deadline.seconds:g} s with "
+            f"{len(self.parts.copy_group)} curves that have a minimum_mw or are charged for the core: allow more time, "
+            "lower the minima, or use clear_vcg_blocks for all-or-nothing bids under one cap"
+        )
 
     def _filled(self, point: Floats, room: Floats) -> Floats:
         """What is worth just the reserve is served as well, as far as the limits have room."""
@@ -267,6 +313,7 @@ class Programme:
         for _ in range(MOST_NODES):
             if not nodes:
                 break
+            self.deadline.left()
             fewest, most = nodes.pop()
             bound = self._lp.solve(*self._bounds(room, fewest, most))
             if bound is None or (found is not None and bound <= best + _TIE * abs(best)):
@@ -332,6 +379,7 @@ class Programme:
             np.r_[self._low, np.where(equal, 0.0, -np.inf)],
             np.r_[self._high, np.zeros(len(equal))],
             whole=len(whole),
+            seconds=self.deadline.left(),
         )
         if model.solve(np.r_[low, np.zeros(len(whole))], np.r_[high, whole]) is None:
             return None
@@ -361,6 +409,37 @@ class Programme:
         of_numbers = csc_array((-np.r_[self._one[mine], high[theirs]], (row, number)), shape=shape)
         equal = np.r_[np.isin(mine, parts.block), np.zeros(len(theirs), dtype=bool)]
         return (of_columns, of_numbers), equal
+
+
+class _Knapsack(NamedTuple):
+    """
+    Curves that are served whole or not at all, and draw on the cap alone.
+
+    The curve of each row; of each curve the first row, its bidder, what it draws [MW] and its worth [$/h]; and whether
+    no bidder has two.
+    """
+
+    of_row: Ints
+    first: Ints
+    bidder: Ints
+    size: Floats
+    value: Floats
+    one_each: bool
+
+
+def _knapsack_of(curves: Curves, limits: list[Limit]) -> _Knapsack | None:
+    """The curves as a knapsack, None where they are none: a minimum is below all of its curve, or limits are many."""
+    key = curves.bidder * len(limits[0].weight) + curves.service
+    _, first, of_row = np.unique(key, return_index=True, return_inverse=True)
+    by_place = np.argsort(first)
+    first, of_row = first[by_place], np.argsort(by_place)[of_row.ravel()]
+    whole = curves.minimum >= np.bincount(of_row, curves.quantity)[of_row] * (1 - 1e-12)
+    if len(limits) > 1 or not (curves.minimum.any() and whole.all()):
+        return None
+    bidder = curves.bidder[first]
+    size = np.bincount(of_row, limits[0].weight[curves.service] * curves.quantity).astype(float)
+    value = np.bincount(of_row, curves.value * curves.quantity).astype(float)
+    return _Knapsack(of_row, first, bidder, size, value, len(np.unique(bidder)) == len(bidder))
 
 
 def _branches(fewest: Floats, most: Floats, group: int, served: float) -> list[tuple[Floats, Floats]]:

@@ -2,6 +2,7 @@
 A linear programme in HiGHS, solved again and again from the basis of the answer before, every answer proven.
 """
 
+import time
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,30 @@ _HIGHS |= {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 
 _MIP: dict[str, Any] = {"mip_rel_gap": 0.0, "mip_abs_gap": 0.0, "mip_feasibility_tolerance": 1e-9, "presolve": "on"}
 
 
-class Model:
-    """A HiGHS model that maximises, its bounds changed between solves."""
+class OutOfTimeError(Exception):
+    """A search for whole numbers that was not over in its time."""
 
-    def __init__(self, matrix: Any, value: Floats, low: Floats, high: Floats, *, whole: int = 0) -> None:
+
+class Deadline:
+    """When searches for whole numbers, begun now, are given up; `seconds` may be infinite."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self._end = seconds, time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds that are left; refused where none are."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise OutOfTimeError
+        return left
+
+
+class Model:
+    """A HiGHS model that maximises, its bounds changed between solves; the last `whole` columns are whole numbers."""
+
+    def __init__(
+        self, matrix: Any, value: Floats, low: Floats, high: Floats, *, whole: int = 0, seconds: float = np.inf
+    ) -> None:
         import highspy
         from scipy.sparse import csc_array
 
@@ -46,6 +67,7 @@ class Model:
         self._highs = highspy.Highs()
         for name, option in (_HIGHS | (_MIP if whole else {})).items():
             self._highs.setOptionValue(name, option)
+        self._highs.setOptionValue("time_limit", seconds)
         self._highs.passModel(model)
 
     def between(self, low: Floats, high: Floats) -> None:
@@ -54,7 +76,11 @@ class Model:
         self._highs.changeRowsBounds(len(low), self._rows, self.low, self.high)
 
     def solve(self, low: Floats, high: Floats) -> float | None:
-        """The greatest value within the bounds, None where nothing is; from the basis before, and if need be cold."""
+        """
+        The greatest value within the bounds, None where nothing is; from the basis before, and if need be cold.
+
+        `OutOfTimeError` where the model's seconds are over.
+        """
         import highspy
 
         self._move(low, high)
@@ -63,6 +89,8 @@ class Model:
             status = self._highs.getModelStatus()
             if status == highspy.HighsModelStatus.kOptimal:
                 return -float(self._highs.getInfo().objective_function_value)
+            if status == highspy.HighsModelStatus.kTimeLimit:
+                raise OutOfTimeError
             self._highs.clearSolver()
         if status == highspy.HighsModelStatus.kInfeasible:
             return None

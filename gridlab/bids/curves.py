@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from gridlab.bids.tables import checked_times, rows_of
+from gridlab.bids.tables import checked_times, require_count, rows_of
 from gridlab.errors import DataError
 
 Floats = NDArray[np.float64]
@@ -157,8 +157,8 @@ def fit_curve(
     ([-1.5, 2.5], [20.0, 40.0], [-1.5, -1.5, 0.0, 2.5, 2.5])
     """
     power, at, weight = _checked(quantity, price, weights)
-    if n_segments is not None and n_segments < 1:
-        raise DataError(f"n_segments must be at least 1, got {n_segments}")
+    if n_segments is not None:
+        require_count("n_segments", n_segments)
     counted = weight > 0
     level, mass, first, last = _levels(power[counted], at[counted], weight[counted])
     ends, joined = _reduced(level, mass, len(level) if n_segments is None else n_segments)

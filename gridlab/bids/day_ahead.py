@@ -46,7 +46,7 @@ def bid_day_ahead(
     ----------
     schedule : DataFrame
         A `schedule` table, as a plan's columns: `battery_mw`, ``<machine>_mw``, `cooling_mw`, of the parts that the
-        site has, positive into the grid, for any intervals and any number of days. [MW]
+        site has, positive into the grid, for any intervals and any number of days; `grid_mw` is not read. [MW]
     prices : DataFrame
         What was believed of the schedule's intervals: `price`, or `mean` as a forecast has it, and the machines'
         products. [$/MWh] [$/unit/interval]
@@ -78,8 +78,9 @@ def bid_day_ahead(
     Raises
     ------
     DataError
-        If a table breaks its schema, a column is missing, a machine or the cooling delivers power, there is power where
-        there is no price, or a worth is not finite.
+        If a table breaks its schema, a column is missing, `prices` has a time twice, the schedule has power of what is
+        no part of the site, a machine or the cooling delivers power, there is power where there is no price, a worth is
+        not finite, or `at_least` or `services` names what is no part.
 
     Notes
     -----
@@ -103,22 +104,16 @@ def bid_day_ahead(
     >>> bids[["service", "quantity_mw", "price"]].round(2).values.tolist()
     [['energy', -1.0, 34.3], ['miners', -2.0, 44.0], ['energy', 0.81, 42.35]]
     """
+    if not isinstance(site, Site):
+        raise DataError(f"site must be a Site, got a {type(site).__name__}: put it into Site(import_limit_mw, ...)")
     validate(schedule, "schedule")
+    _refuse_others(schedule, site)
     plan = _Plan.of(schedule, prices, site, at_least or {})
     dates = market_dates(plan.times, market_tz)
     parts = [] if site.battery is None else [_battery(plan, site.battery, energy_value, terminal)]
     parts += _machines(plan, dates)
-    named = services if isinstance(services, Mapping) else {}
-    tables = [
-        rows_of(
-            plan.times.take(part.step),
-            bidder,
-            services if isinstance(services, str) else named.get(part.name, _SERVICE.get(part.name, part.name)),
-            part.power,
-            part.price,
-        )
-        for part in parts
-    ]
+    named = _services(services, site)
+    tables = [rows_of(plan.times.take(part.step), bidder, named[part.name], part.power, part.price) for part in parts]
     return curves_of(pd.concat(tables, ignore_index=True) if tables else rows_of(plan.times[:0], bidder, "", [], []))
 
 
@@ -279,13 +274,49 @@ def _believed(prices: pd.DataFrame, times: pd.DatetimeIndex) -> pd.DataFrame:
         )
     if not isinstance(named.index, pd.DatetimeIndex):
         raise DataError("prices must be indexed by time: take one origin of a forecast with .xs(origin)")
+    if named.index.has_duplicates:
+        twice = named.index[named.index.duplicated()][0]
+        raise DataError(f"prices has {twice} twice: give each time one row")
     missing = times.difference(named.index)
     if len(missing):
         raise DataError(f"prices has no row for {missing[0]}, which the schedule has: add it")
     return named.loc[times].set_axis(times, axis=0)
 
 
+def _refuse_others(schedule: pd.DataFrame, site: Site) -> None:
+    """Refuse power in the schedule that no part of the site would bid for."""
+    has = [("battery", site.battery is not None), ("cooling", site.cooling is not None)]
+    known = {"grid_mw", *(f"{name}_mw" for name, is_part in has if is_part), *(f"{name}_mw" for name in site.names)}
+    for column in schedule.columns:
+        if str(column).endswith("_mw") and column not in known:
+            if not pd.api.types.is_numeric_dtype(schedule[column]):
+                raise DataError(f"schedule['{column}'] must hold numbers [MW], got {schedule[column].dtype}: drop it")
+            power = schedule[column].to_numpy(float)
+            if (np.abs(power) > _NOISE_MW).any():
+                row = int(np.argmax(np.abs(power) > _NOISE_MW))
+                raise DataError(
+                    f"schedule['{column}'] is {power[row]:g} MW at {schedule.index[row]}, and the site has no such "
+                    "part: add it to the site or drop the column"
+                )
+
+
+def _services(services: Mapping[str, str] | str | None, site: Site) -> dict[str, str]:
+    """Service of each part."""
+    own = {"battery": "energy", "cooling": "cooling"} | {name: name for name in site.names}
+    if isinstance(services, str):
+        return dict.fromkeys(own, services)
+    named = services or {}
+    if not isinstance(named, Mapping) or not all(isinstance(name, str) for name in named.values()):
+        raise DataError(f"services must be a name or map parts to names, got {services!r}")
+    unknown = [name for name in named if name not in own]
+    if unknown:
+        raise DataError(f"services names '{unknown[0]}', and the parts of a site are {', '.join(own)}")
+    return own | dict(named)
+
+
 def _least(site: Site, at_least: Mapping[str, float]) -> Floats:
+    if not isinstance(at_least, Mapping):
+        raise DataError(f"at_least must map machines to $/MWh, got a {type(at_least).__name__}")
     unknown = [name for name in at_least if name not in site.names]
     if unknown:
         raise DataError(f"at_least names '{unknown[0]}', and the site has {', '.join(site.names) or 'no machines'}")
@@ -323,6 +354,3 @@ def _sums(group: NDArray[np.intp], values: Floats) -> Floats:
 def _ratio(part: Floats, whole: Floats) -> Floats:
     """One over the other, 0 where that is nothing."""
     return np.asarray(np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole != 0))
-
-
-_SERVICE = {"battery": "energy"}

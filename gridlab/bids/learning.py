@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from gridlab.bids.tables import refuse_infinite
+from gridlab.bids.tables import checked_hours, refuse_infinite, require_count
 from gridlab.errors import DataError
 from gridlab.schema import validate
 
@@ -62,8 +62,9 @@ class Learned:
     play, last_play : ndarray, shape (n_bidders, n_shadings)
         Probability of each shading, on average and in the last round. [-]
     regret, bound : ndarray, shape (n_rounds, n_bidders)
-        Mean external regret up to each round, and what the rule says it is at most; for `exp3` the bound is on its
-        expectation. [$]
+        Mean external regret up to each round, and what the rule says it is at most. For `exp3` the bound is on the
+        pseudo-regret, the expected regret against the shading that is best in expectation; that of a run may be above.
+        [$]
     payoff : ndarray, shape (n_bidders,)
         Mean expected payoff of a round. [$]
     drawn : ndarray of int, shape (n_rounds, n_bidders)
@@ -96,6 +97,7 @@ def learn_bids(
     rounds: int = 1000,
     rule: str = "hedge",
     two_sided: bool = False,
+    step_hours: float = 1.0,
     payoff_range: tuple[float, float] | None = None,
     rng: np.random.Generator,
 ) -> Learned:
@@ -121,9 +123,13 @@ def learn_bids(
         what the one it drew did.
     two_sided : bool
         Whether wanted power is negative in the awards, as in a market with two sides, and not positive.
+    step_hours : float
+        Length of the interval that the mechanism's payments are for, as it is given to that: a MW awarded is worth its
+        value times this. [h]
     payoff_range : tuple of float, optional
         Least and greatest payoff of a round, which `exp3` must know. When omitted it is that of a bidder of capacity
-        who never pays more than it bids. [$]
+        who never pays more than it bids; with shadings below 1 it may then lose where it bids for power that it would
+        have to be paid for, or offers power. [$]
     rng : Generator
         Draws a shading for each bidder and round.
 
@@ -134,15 +140,14 @@ def learn_bids(
     Raises
     ------
     DataError
-        If a worth is not finite, a shading is negative or comes twice, there is only one, `rounds` is below 1, `rule`
-        is unknown, the mechanism's answer has another shape or is not finite, `payoff_range` is none, or, by `exp3`, a
-        payoff lies outside it.
+        If a worth is not finite, a shading is negative or comes twice, there is only one, `rounds` is below 1 or not
+        whole, `step_hours` is not above 0, `rule` is unknown, the mechanism's answer is no pair or has another shape or
+        is not finite, `payoff_range` is none, or, by `exp3`, a payoff lies outside it.
 
     Notes
     -----
     Where the bidders' shadings have at most 65,536 profiles the payoffs of all are worked out on arrays before the
-    first round; on a table those that come up are, and kept. An hour of one MWh is counted unless the mechanism's
-    payments are for intervals of another length: then give `values` for that length.
+    first round; on a table those that come up are, and kept.
 
     References
     ----------
@@ -165,18 +170,18 @@ def learn_bids(
     (True, True)
     """
     grid = _checked_shadings(np.linspace(0.0, 1.0, 21) if shadings is None else shadings)
-    if rounds < 1:
-        raise DataError(f"rounds must be at least 1, got {rounds}")
+    require_count("rounds", rounds)
+    hours = checked_hours(step_hours)
     if rule not in LEARNERS:
         raise DataError(f"rule must be one of {', '.join(LEARNERS)}, got {rule!r}")
     if payoff_range is not None and not -np.inf < payoff_range[0] < payoff_range[1] < np.inf:
         raise DataError(f"payoff_range must be two finite numbers, the least first, got {payoff_range}")
-    wanted = -1.0 if two_sided else 1.0
+    sign = -hours if two_sided else hours
     game: _Game
     if isinstance(values, pd.DataFrame):
-        game = _TableGame(values, mechanism, grid, wanted)
+        game = _TableGame(values, mechanism, grid, sign)
     else:
-        game = _ArrayGame(values, mechanism, grid, wanted)
+        game = _ArrayGame(values, mechanism, grid, sign)
     learner = LEARNERS[rule](len(game.bidders), len(grid), rounds, payoff_range or game.payoff_range)
     return _held(game, learner, rng.random((rounds, len(game.bidders))))
 
@@ -329,14 +334,15 @@ class _Game:
 
 
 class _ArrayGame(_Game):
-    """On arrays, all profiles at once where they are few."""
+    """On arrays, all profiles at once where they are few; `hours` are negative where wanted power is."""
 
-    def __init__(self, values: ArrayLike, mechanism: ArrayMechanism, shadings: Floats, wanted: float) -> None:
-        self.values, self.mechanism, self.wanted = np.asarray(values, dtype=float), mechanism, wanted
+    def __init__(self, values: ArrayLike, mechanism: ArrayMechanism, shadings: Floats, hours: float) -> None:
+        self.values, self.mechanism, self.hours = np.asarray(values, dtype=float), mechanism, hours
         if self.values.ndim not in (1, 2) or self.values.size == 0 or not np.isfinite(self.values).all():
             raise DataError(f"values must be finite, of shape (n_bidders,) or (n_bidders, n_lots), got {self.values}")
-        worth = np.abs(self.values).reshape(len(self.values), -1).sum(axis=1)
-        super().__init__(tuple(range(len(self.values))), shadings, _range_of(worth, shadings))
+        worth = abs(hours) * np.abs(self.values).reshape(len(self.values), -1).sum(axis=1)
+        may_cost = hours < 0 or bool((self.values < 0).any())
+        super().__init__(tuple(range(len(self.values))), shadings, _range_of(worth, shadings, may_cost))
         shape = (len(shadings),) * len(self.values)
         self.kept: Floats | None = None
         if math.prod(shape) <= _MOST_KEPT:
@@ -365,29 +371,33 @@ class _ArrayGame(_Game):
 
     def _cleared(self, profiles: Ints) -> Floats:
         bids = self._scaled(profiles)
-        awards, payments = (np.asarray(part, dtype=float) for part in self.mechanism(bids))
+        answer = self.mechanism(bids)
+        if not isinstance(answer, tuple | list) or len(answer) != 2:
+            raise DataError(f"the mechanism must give a pair of awards and payments, got a {type(answer).__name__}")
+        awards, payments = (np.asarray(part, dtype=float) for part in answer)
         if awards.shape != bids.shape or payments.shape != profiles.shape:
             raise DataError(
                 f"the mechanism must give awards of shape {bids.shape} and payments of shape {profiles.shape}, got "
                 f"{awards.shape} and {payments.shape}"
             )
-        worth: Floats = (self.wanted * self.values * awards).reshape(*profiles.shape, -1).sum(axis=-1)
+        worth: Floats = (self.hours * self.values * awards).reshape(*profiles.shape, -1).sum(axis=-1)
         return _finite(worth - payments)
 
 
 class _TableGame(_Game):
-    """On tables, one clearing for each profile that comes up."""
+    """On tables, one clearing for each profile that comes up; `hours` are negative where wanted power is."""
 
-    def __init__(self, values: pd.DataFrame, mechanism: TableMechanism, shadings: Floats, wanted: float) -> None:
+    def __init__(self, values: pd.DataFrame, mechanism: TableMechanism, shadings: Floats, hours: float) -> None:
         validate(values, "bids")
         refuse_infinite(values, "the worth of a MWh")
         if len(values) == 0:
             raise DataError("values has no rows: give at least one bidder a worth")
-        self.values, self.mechanism, self.wanted = values, mechanism, wanted
+        self.values, self.mechanism, self.hours = values, mechanism, hours
         self.who, names = pd.factorize(values["bidder"])
         self.worth = values["price"].to_numpy(float)
-        most = np.bincount(self.who, np.abs(self.worth * values["quantity_mw"].to_numpy(float))).astype(float)
-        super().__init__(tuple(names), shadings, _range_of(most, shadings))
+        value = hours * self.worth * values["quantity_mw"].to_numpy(float)
+        most = np.bincount(self.who, np.abs(value)).astype(float)
+        super().__init__(tuple(names), shadings, _range_of(most, shadings, bool((value < 0).any())))
         self.kept: dict[tuple[int, ...], Floats] = {}
 
     def of(self, profiles: Ints) -> Floats:
@@ -399,9 +409,13 @@ class _TableGame(_Game):
     def _one(self, profile: tuple[int, ...]) -> Floats:
         if profile not in self.kept:
             cleared = self.mechanism(self.bids(np.array(profile, dtype=np.intp)))
+            if not (hasattr(cleared, "awards") and hasattr(cleared, "payments")):
+                raise DataError(
+                    f"the mechanism must give an object with awards and payments, got a {type(cleared).__name__}"
+                )
             awarded = cleared.awards["quantity_mw"].reindex(self.values.index).to_numpy(float)
             paid = cleared.payments.reindex(self.values.index).to_numpy(float)
-            gain = self.wanted * self.worth * awarded - paid
+            gain = self.hours * self.worth * awarded - paid
             self.kept[profile] = _finite(np.bincount(self.who, gain, len(self.bidders)).astype(float))
         return self.kept[profile]
 
@@ -415,10 +429,12 @@ def _checked_shadings(shadings: ArrayLike) -> Floats:
     return grid
 
 
-def _range_of(worth: Floats, shadings: Floats) -> tuple[float, float]:
-    """Least and greatest payoff of who never pays more than it bids."""
+def _range_of(worth: Floats, shadings: Floats, may_cost: bool) -> tuple[float, float]:
+    """Least and greatest payoff of who never pays more than it bids, or is paid less where what it wins costs it."""
     most = float(worth.max())
-    return -most * max(float(shadings.max()) - 1.0, 0.0), most
+    overbid = max(float(shadings.max()) - 1.0, 0.0)
+    underbid = max(1.0 - float(shadings.min()), 0.0) if may_cost else 0.0
+    return -most * max(overbid, underbid), most
 
 
 def _finite(payoffs: Floats) -> Floats:

@@ -347,7 +347,7 @@ def _beaten(critical: Floats, weight: Floats, prices: Floats) -> tuple[Floats, F
     """Probability that each price wins, and the mean of the critical prices that it beats times that probability."""
     order = np.argsort(critical, kind="stable")
     won = np.searchsorted(critical[order], prices, side="right")
-    paid = np.where(np.isfinite(critical[order]), weight[order] * critical[order], 0.0)
+    paid = weight[order] * np.where(np.isfinite(critical[order]), critical[order], 0.0)
     chance, mean = (np.concatenate([[0.0], np.cumsum(part)]) for part in (weight[order], paid))
     return chance[won], mean[won]
 

@@ -118,6 +118,12 @@ def checked_hours(step_hours: float) -> float:
     return step_hours
 
 
+def require_count(name: str, count: object) -> None:
+    """Refuse what is no whole number of at least 1."""
+    if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
+        raise DataError(f"{name} must be at least 1, a whole number, got {count!r}")
+
+
 def _text(name: ArrayLike, index: range) -> pd.Series:
     values = name if isinstance(name, str) else np.asarray(name, dtype=object)
     return pd.Series(values, index=index, dtype="str")
