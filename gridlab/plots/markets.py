@@ -224,7 +224,9 @@ def plot_mechanisms(table: pd.DataFrame, *, unit: str = "$", ax: Any = None) -> 
     ax.set_ylim(len(table) - 0.45, -0.55)
     ax.axvline(0, color="#555555", linewidth=0.8)
     best = int(np.argmax(revenue))
-    said = f"By {table.index[best]} the auction keeps most, {money(revenue[best])} {unit} of {money(welfare[best])} {unit}"
+    said = (
+        f"By {table.index[best]} the auction keeps most, {money(revenue[best])} {unit} of {money(welfare[best])} {unit}"
+    )
     dress(ax, f"Welfare [{unit}]", "", subtitle=said, grid="x")
     amounts(ax.xaxis)
     room_beside(ax, min(float(ax.dataLim.x0), 0.0), max(float(ax.dataLim.x1), 0.0))
