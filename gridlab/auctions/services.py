@@ -149,7 +149,7 @@ def clear_vcg_services(
         The services and how they share the site.
     reserve_price : float
         What the seller keeps power of the cap for; a bid for a MWh that draws more than that of the cap must be worth
-        as much more. A bid just worth it is accepted where there is room. [$/MWh]
+        as much more. A divisible bid just worth it is accepted where there is room. [$/MWh]
     payments : str
         ``"vcg"``, or ``"core"`` for the core payments nearest to them (`core_prices.core_payments`).
     step_hours : float
