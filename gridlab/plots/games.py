@@ -77,7 +77,10 @@ def plot_best_responses(
     _check_payoffs(rows, columns, len(names))
     ax = axes_for(ax, 5.2)
     image = ax.imshow(rows + columns, cmap="Greys", origin="lower", aspect="auto", alpha=0.55)
-    ax.figure.colorbar(image, ax=ax, pad=0.02).set_label("Both together [$]", fontsize=SMALL)
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
+    bar.set_label("Both together [$]", fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)
+    amounts(bar.ax.yaxis)
     for marker, player, (y, x) in (
         (">", players[0], np.nonzero(_best(rows, axis=0))),
         ("^", players[1], np.nonzero(_best(columns, axis=1))),
