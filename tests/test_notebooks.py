@@ -92,22 +92,18 @@ def test_the_risk_notebook_reads_a_ledger_that_a_run_left_and_any_table_of_retur
     assert "SIMULATED" not in of_table.report.read_text(encoding="utf-8")
 
 
-def test_the_auction_notebook_reads_bids_with_true_values_and_markets_of_two_sides(tmp_path):
+def test_the_auction_notebook_reads_a_market_of_two_sides_with_its_true_values(tmp_path):
     bids = simulate_bids(mock_prices(days=1, freq="15min"), n_bidders=4, n_segments=2, rng=np.random.default_rng(1))
-    bids.assign(value=bids["price"], price=0.8 * bids["price"]).to_csv(tmp_path / "shaded.csv", index=False)
-    sides = bids.assign(service="energy")
-    offers = sides[bids["service"] == "mining"].iloc[::-1]  # the cheapest first
-    wants = sides[bids["service"] != "mining"].assign(quantity_mw=lambda rows: -rows["quantity_mw"])
+    bids = bids.assign(service="energy", value=bids["price"], price=0.9 * bids["price"])
+    offers = bids[bids["bidder"].str.startswith("mining")].iloc[::-1]  # the cheapest first
+    wants = bids[~bids["bidder"].str.startswith("mining")].assign(quantity_mw=lambda rows: -rows["quantity_mw"])
     pd.concat([offers, wants]).to_csv(tmp_path / "two_sides.csv", index=False)
-    for name in ("shaded", "two_sides"):
-        asked = {"bids_path": str(tmp_path / f"{name}.csv"), "rounds": 50, "capacity_mw": 8.0}
-        run = batch.run("07_auction", asked, tmp_path)
-        assert run.error is None
-        assert "SIMULATED" not in run.report.read_text(encoding="utf-8")
-        of_lies = next(table for table in run.record["tables"] if table["title"].startswith("Greatest gain"))
-        vcg = of_lies["columns"].index("vcg")
-        assert max(row[vcg] for row in of_lies["rows"]) == 0
-        assert "nan" not in json.dumps(run.record["verdict"])
+    run = batch.run("07_auction", {"bids_path": str(tmp_path / "two_sides.csv"), "rounds": 50}, tmp_path)
+    assert run.error is None
+    assert "SIMULATED" not in run.report.read_text(encoding="utf-8")
+    of_lies = next(table for table in run.record["tables"] if table["title"].startswith("Greatest gain"))
+    assert max(row[of_lies["columns"].index("vcg")] for row in of_lies["rows"]) == 0
+    assert "nan" not in json.dumps(run.record["verdict"])
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
