@@ -25,6 +25,7 @@ from gridlab.games.characteristic import (
     sums_over,
 )
 from gridlab.games.checks import checked_tolerance, numbers
+from gridlab.games.nucleolus_round import Found, Master
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -458,7 +459,7 @@ class _Rounds:
     def settle(self) -> _Round:
         """Make the greatest excess that is not settled as small as can be, and settle who has a price at it."""
         open_ = self._open()
-        master = _Master(self.free.shape[1])
+        master = Master(self.free.shape[1])
         if self.rational:
             held = np.flatnonzero(open_[1 << np.arange(self.n)])
             master.hold(held, self.free[held], -self.x[held])
@@ -476,7 +477,7 @@ class _Rounds:
             open_ |= np.abs(sums_over(direction)) > _SPANNED
         return open_
 
-    def _solved_with(self, new: list[int], master: "_Master") -> "_Found":
+    def _solved_with(self, new: list[int], master: Master) -> Found:
         """The optimum with more rows: with a coalition that of the others, so that no excess can fall for ever."""
         everyone = len(self.excess) - 1
         pairs = dict.fromkeys(mask for one in new for mask in (one, everyone ^ one))
@@ -485,7 +486,7 @@ class _Rounds:
         self.rows += rows
         return master.solve()
 
-    def _violated(self, found: "_Found", open_: Flags) -> list[int]:
+    def _violated(self, found: Found, open_: Flags) -> list[int]:
         """The coalitions whose excess is above what the rows allow, the worst first."""
         above = np.where(open_, self.excess - sums_over(self.free @ found.move) - found.epsilon, -np.inf)
         above[self.rows] = -np.inf
@@ -494,7 +495,7 @@ class _Rounds:
         worst = worst[above[worst] > _VIOLATED]
         return [int(mask) for mask in worst[np.argsort(-above[worst], kind="stable")]]
 
-    def _move(self, found: "_Found", master: "_Master") -> _Round:
+    def _move(self, found: Found, master: Master) -> _Round:
         """Go to the optimum and take from what is free the directions that would change who is settled."""
         move = self.free @ found.move
         self.x, self.excess = self.x + move, self.excess - sums_over(move)
@@ -503,63 +504,6 @@ class _Rounds:
         self.span += [*prices, *alone]
         self.free = _free(self.span, self.n)
         return _Round(found.epsilon * self.unit, prices)
-
-
-class _Found(NamedTuple):
-    """An optimum of a round: the move, the greatest excess, the prices of the rows and of what players get alone."""
-
-    move: Floats
-    epsilon: float
-    prices: Floats
-    held: Floats
-
-
-class _Master:
-    """The linear programme of a round: least epsilon with ``reach @ move + epsilon >= excess`` on some coalitions."""
-
-    def __init__(self, n_directions: int) -> None:
-        import highspy
-
-        self.highs, self.n_directions, self.held = highspy.Highs(), n_directions, np.empty(0, dtype=np.int64)
-        options = {"output_flag": False, "threads": 1, "presolve": "off", "small_matrix_value": 1e-12}
-        for name, value in options.items():
-            self.highs.setOptionValue(name, value)
-        for name in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
-            self.highs.setOptionValue(name, 1e-10)
-        for _ in range(n_directions + 1):
-            self.highs.addVar(-np.inf, np.inf)
-        self.highs.changeColCost(n_directions, 1.0)
-
-    def hold(self, players: Ints, reach: Floats, least: Floats) -> None:
-        """Rows by which players get at least what they get alone, which they do to begin with."""
-        self.held = players
-        self._rows(np.column_stack([reach, np.zeros(len(players))]), np.minimum(least, 0.0))
-
-    def add(self, reach: Floats, excess: Floats) -> None:
-        """Rows of coalitions."""
-        self._rows(np.column_stack([reach, np.ones(len(excess))]), excess)
-
-    def _rows(self, coefficients: Floats, least: Floats) -> None:
-        columns = np.arange(self.n_directions + 1, dtype=np.int32)
-        for row, side in zip(coefficients, least, strict=True):
-            used = row != 0
-            self.highs.addRow(float(side), np.inf, int(used.sum()), columns[used], row[used])
-
-    def solve(self) -> _Found:
-        """The optimum, from the basis before and if need be from none."""
-        import highspy
-
-        for _ in range(2):
-            self.highs.run()
-            if self.highs.getModelStatus() == highspy.HighsModelStatus.kOptimal:
-                solution = self.highs.getSolution()
-                x, prices = np.array(solution.col_value), np.array(solution.row_dual)
-                n_held = len(self.held)
-                return _Found(x[:-1], float(x[-1]), prices[n_held:], prices[:n_held])
-            self.highs.clearSolver()
-        raise PlanError(
-            f"no optimum of a round was found ({self.highs.getModelStatus()}): check the size of the worths"
-        )
 
 
 def _free(span: list[int], n: int) -> Floats:

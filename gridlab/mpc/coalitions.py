@@ -19,7 +19,6 @@ single member.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -32,9 +31,10 @@ from gridlab.errors import DataError, PlanError
 from gridlab.games.checks import number, numbers
 from gridlab.mpc.base import State
 from gridlab.mpc.battery import runs_that_hold
-from gridlab.mpc.site_data import _battery_data
-from gridlab.mpc.site_programme import Shape, _battery, _Draft
-from gridlab.programme import Answer, Programme, Session
+from gridlab.mpc.coalition_programme import Form, coalition_programme
+from gridlab.mpc.site_data import battery_data
+from gridlab.mpc.site_programme import Shape
+from gridlab.programme import Answer, Session
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -395,7 +395,7 @@ class CoalitionPlanner:
     def _session(self, *, burns: bool) -> Session:
         if burns not in self._sessions:
             tariff, members = self.tariff, self._members
-            form = _Form(
+            form = Form(
                 tuple(one.battery for one in members),
                 tuple(one.greatest for one in members) if burns and self._shares_at_a_cost else (),
                 any(one.solar.any() for one in members),
@@ -404,7 +404,7 @@ class CoalitionPlanner:
                 tariff.loss_share,
                 tariff.network_fee,
             )
-            self._sessions[burns] = Session(_programme(form), solvers=_SOLVERS, tolerance=_PRECISION)
+            self._sessions[burns] = Session(coalition_programme(form), solvers=_SOLVERS, tolerance=_PRECISION)
         return self._sessions[burns]
 
     def _schedule(self, counts: tuple[int, ...], answer: Answer) -> pd.DataFrame:
@@ -453,75 +453,6 @@ class _Power(NamedTuple):
             sizes = {"power_mw": battery.power_mw / unit, "energy_mwh": battery.energy_mwh / unit}
             battery = replace(battery, **sizes, ramp_mw_per_hour=ramp)
         return _Power(self.load / unit, self.solar / unit, battery, stored, self.greatest / unit, self.ramps)
-
-
-class _Form(NamedTuple):
-    """What a programme is compiled for."""
-
-    batteries: tuple[Battery | None, ...]
-    one_sided: tuple[float, ...]
-    spills: bool
-    shape: Shape
-    demand_charge: float
-    loss_share: float
-    network_fee: float
-
-
-@lru_cache(maxsize=32)
-def _programme(form: _Form) -> Programme:
-    """The programme of all members, of which a coalition's are there and the others are nothing."""
-    import cvxpy as cp
-
-    draft = _Draft(form.shape)
-    stored = [
-        _battery(draft.of(f"{at} "), battery) if battery is not None else 0.0
-        for at, battery in enumerate(form.batteries)
-    ]
-    imported, exported = draft.variable("imported", nonneg=True), draft.variable("exported", nonneg=True)
-    draft.earn(draft.parameter("export_price") @ exported - draft.parameter("import_price") @ imported)
-    if form.loss_share > 0 or form.network_fee > 0:
-        lacking, over = _own_meters(draft, form, stored)
-        received, sent = draft.variable("received", nonneg=True), draft.variable("sent", nonneg=True)
-        draft.law(lacking == imported + received)
-        draft.law(over == exported + sent)
-        draft.law(received == (1 - form.loss_share) * sent)
-        draft.earn(-form.network_fee * cp.sum(received))
-    else:
-        draft.law(exported - imported == draft.parameter("out") + sum(stored) - _spilled(draft, form))
-    if form.demand_charge > 0:
-        peak = draft.variable("peak", 1, nonneg=True)
-        draft.law(imported <= peak)
-        draft.earn(-form.demand_charge / form.shape.step_hours * cp.sum(peak))
-    problem = cp.Problem(cp.Maximize(sum(draft.profit, cp.Constant(0.0))), draft.constraints)
-    used = {parameter.id for parameter in problem.parameters()}
-    parameters = {name: parameter for name, parameter in draft.parameters.items() if parameter.id in used}
-    return Programme(problem, parameters, draft.variables)
-
-
-def _spilled(draft: _Draft, form: _Form) -> Any:
-    """Solar energy that is not used."""
-    if not form.spills:
-        return 0.0
-    spilled = draft.variable("spilled", nonneg=True)
-    draft.law(spilled <= draft.parameter("spillable"))
-    return spilled
-
-
-def _own_meters(whole: _Draft, form: _Form, stored: list[Any]) -> tuple[Any, Any]:
-    """What all members lack and what they have over, each at its own meter."""
-    lacks, overs = [], []
-    for at, power in enumerate(stored):
-        draft = whole.of(f"{at} ")
-        lacking, over = draft.variable("lacking", nonneg=True), draft.variable("over", nonneg=True)
-        draft.law(over - lacking == draft.parameter("out") + power - _spilled(draft, form))
-        draft.law(over <= draft.scalar("over_most"))
-        if form.shape.burns:
-            sends, free = draft.variable("sends", boolean=True), draft.parameter("both_sides")
-            draft.law(over <= free + form.one_sided[at] * sends)
-            draft.law(lacking <= free + form.one_sided[at] * (1 - sends))
-        lacks.append(lacking)
-        overs.append(over)
-    return sum(lacks), sum(overs)
 
 
 def _neighbours(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
@@ -599,7 +530,7 @@ def _power(name: str, member: Member, n_steps: int, hours: float) -> _Power:
         site = Site(import_limit_mw=battery.power_mw, battery=battery)
         state = State(site, soc_mwh=soc, end_low_mwh=soc, end_high_mwh=battery.soc_high_mwh)
         try:
-            stored = dict(_battery_data(site, battery, state, np.full(n_steps, True), hours))
+            stored = dict(battery_data(site, battery, state, np.full(n_steps, True), hours))
         except PlanError as error:
             raise PlanError(f"the battery of {name}: {error}") from error
         stored["piece_most"] = battery.soc_high_mwh - battery.soc_low_mwh

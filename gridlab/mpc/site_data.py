@@ -199,7 +199,7 @@ def site_data(
         "export_most": step_hours * np.where(known.is_open, site.export_limit_mw - award, 0.0),
     }
     if site.battery is not None:
-        data |= _battery_data(site, site.battery, state, known.is_open, step_hours)
+        data |= battery_data(site, site.battery, state, known.is_open, step_hours)
     for machine in site.machines:
         data |= _machine_data(machine, state, known, days, step_hours)
         if machine.service_level > 0:
@@ -218,9 +218,8 @@ def site_data(
     return data
 
 
-def _battery_data(
-    site: Site, battery: Battery, state: State, is_open: Flags, hours: float
-) -> dict[str, Floats | float]:
+def battery_data(site: Site, battery: Battery, state: State, is_open: Flags, hours: float) -> dict[str, Floats | float]:
+    """The parameters of the battery's block: energies an interval and limits of what is stored above the least. [MWh]"""
     award, reserve = 0.0, (0.0, 0.0)
     if site.regulation is not None:
         award, reserve = site.regulation.award_mw, site.regulation.reserve_mwh(battery)

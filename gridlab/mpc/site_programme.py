@@ -75,18 +75,13 @@ class Shape(NamedTuple):
 @lru_cache(maxsize=64)
 def site_programme(shape: Shape) -> Programme:
     """The programme of a site, or of several that share one price and one budget of power."""
-    import cvxpy as cp
-
-    draft = _Draft(shape)
+    draft = Draft(shape)
     grids = [_site(draft.of(prefix), site) for prefix, site in shape.sites]
     if shape.shares_budget:
         imports = [draft.variable(f"{prefix}import", nonneg=True) for prefix, _ in shape.sites]
         draft.constraints += [drawn >= -grid for drawn, grid in zip(imports, grids, strict=True)]
         draft.limit("budget", sum(imports), draft.parameter("budget"), size=shape.step_hours)
-    problem = cp.Problem(cp.Maximize(sum(draft.profit, cp.Constant(0.0))), draft.constraints)
-    used = {parameter.id for parameter in problem.parameters()}
-    parameters = {name: parameter for name, parameter in draft.parameters.items() if parameter.id in used}
-    return Programme(problem, parameters, draft.variables, draft.limits)
+    return draft.programme()
 
 
 def chords(cooling: Cooling) -> tuple[float, np.ndarray[Any, np.dtype[np.float64]]]:
@@ -96,7 +91,7 @@ def chords(cooling: Cooling) -> tuple[float, np.ndarray[Any, np.dtype[np.float64
 
 
 @dataclass
-class _Draft:
+class Draft:
     """A programme being written: its names, constraints and profit."""
 
     shape: Shape
@@ -107,9 +102,9 @@ class _Draft:
     constraints: list[Any] = field(default_factory=list)
     profit: list[Any] = field(default_factory=list)
 
-    def of(self, prefix: str) -> "_Draft":
+    def of(self, prefix: str) -> "Draft":
         """The same programme, for the site with a prefix."""
-        return _Draft(self.shape, prefix, self.parameters, self.variables, self.limits, self.constraints, self.profit)
+        return Draft(self.shape, prefix, self.parameters, self.variables, self.limits, self.constraints, self.profit)
 
     def parameter(self, name: str, *shape: int, shared: bool = False) -> Any:
         """A parameter, by default one number for each interval."""
@@ -133,6 +128,15 @@ class _Draft:
         return self.variables.setdefault(
             self.prefix + name, cp.Variable(shape or self.shape.n_steps, name=self.prefix + name, **kind)
         )
+
+    def programme(self) -> Programme:
+        """The programme as it stands, with the parameters that it uses."""
+        import cvxpy as cp
+
+        problem = cp.Problem(cp.Maximize(sum(self.profit, cp.Constant(0.0))), self.constraints)
+        used = {parameter.id for parameter in problem.parameters()}
+        parameters = {name: parameter for name, parameter in self.parameters.items() if parameter.id in used}
+        return Programme(problem, parameters, self.variables, self.limits)
 
     def law(self, constraint: Any) -> None:
         """What always holds."""
@@ -166,10 +170,10 @@ class _Draft:
             self.profit.append(money)
 
 
-def _site(draft: _Draft, site: Site) -> Any:
+def _site(draft: Draft, site: Site) -> Any:
     """A site's blocks; its energy into the grid comes back."""
     hours = draft.shape.step_hours
-    stored = _battery(draft, site.battery) if site.battery is not None else 0.0
+    stored = battery_block(draft, site.battery) if site.battery is not None else 0.0
     running = [_machine(draft, machine) for machine in site.machines]
     used = sum(hours * machine.power_mw * n for machine, n in zip(site.machines, running, strict=True))
     cooling = _cooling(draft, site.cooling, used) if site.cooling is not None else 0.0
@@ -183,7 +187,8 @@ def _site(draft: _Draft, site: Site) -> Any:
     return grid
 
 
-def _battery(draft: _Draft, battery: Battery) -> Any:
+def battery_block(draft: Draft, battery: Battery) -> Any:
+    """The battery's laws and wear; its energy into the site comes back. [MWh]"""
     import cvxpy as cp
 
     hours, most = draft.shape.step_hours, draft.parameter("battery_most")
@@ -210,7 +215,7 @@ def _battery(draft: _Draft, battery: Battery) -> Any:
     return discharge - charge
 
 
-def _terminal_value(draft: _Draft, stored: Any) -> None:
+def _terminal_value(draft: Draft, stored: Any) -> None:
     """The energy left, in pieces of falling worth."""
     n_pieces = draft.shape.n_pieces
     left = draft.variable("left", n_pieces, nonneg=True)
@@ -219,7 +224,7 @@ def _terminal_value(draft: _Draft, stored: Any) -> None:
     draft.earn(draft.parameter("piece_value", n_pieces) @ left)
 
 
-def _machine(draft: _Draft, machine: Machine) -> Any:
+def _machine(draft: Draft, machine: Machine) -> Any:
     import cvxpy as cp
 
     name, hours, runs = machine.name, draft.shape.step_hours, machine.run_steps(draft.shape.step_hours)
@@ -252,7 +257,7 @@ def _machine(draft: _Draft, machine: Machine) -> Any:
     return running
 
 
-def _service(draft: _Draft, machine: Machine, running: Any) -> None:
+def _service(draft: Draft, machine: Machine, running: Any) -> None:
     """Machine-hours of each market day; it is what must hold when other limits are asked to give way."""
     n_days, hours, name = draft.shape.n_days, draft.shape.step_hours, f"{machine.name} service"
     served = hours * (draft.parameter("days", n_days, draft.shape.n_steps, shared=True) @ running)
@@ -263,7 +268,7 @@ def _service(draft: _Draft, machine: Machine, running: Any) -> None:
         draft.soft_limit(name, required, served, size=1.0)
 
 
-def _cooling(draft: _Draft, cooling: Cooling, heat: Any) -> Any:
+def _cooling(draft: Draft, cooling: Cooling, heat: Any) -> Any:
     """The chiller's energy; the heat that it removes fills the pieces of the part-load curve in their order."""
     import cvxpy as cp
 
@@ -282,7 +287,7 @@ def _cooling(draft: _Draft, cooling: Cooling, heat: Any) -> Any:
     return draft.parameter("at_no_load") + cp.multiply(draft.parameter("per_cop"), pieces @ slopes)
 
 
-def _room(draft: _Draft, cooling: Cooling, heat: Any) -> None:
+def _room(draft: Draft, cooling: Cooling, heat: Any) -> None:
     """Where the heat that is not removed goes."""
     hours = draft.shape.step_hours
     if cooling.room_mwh_per_c == 0:
@@ -296,7 +301,7 @@ def _room(draft: _Draft, cooling: Cooling, heat: Any) -> None:
     draft.soft_limit("room high", room, draft.parameter("room_most"), size=span)
 
 
-def _demand_charge(draft: _Draft, grid: Any) -> None:
+def _demand_charge(draft: Draft, grid: Any) -> None:
     """The greatest power drawn in each calendar month, where it passes what was drawn before."""
     n_months, hours = draft.shape.n_months, draft.shape.step_hours
     peak = draft.variable("peak", n_months)
@@ -307,7 +312,7 @@ def _demand_charge(draft: _Draft, grid: Any) -> None:
     draft.earn(-draft.parameter("demand_price", n_months) @ peak)
 
 
-def _ramp(draft: _Draft, name: str, change: Any, *, size: float) -> None:
+def _ramp(draft: Draft, name: str, change: Any, *, size: float) -> None:
     draft.limit(f"{name} ramp up", change, draft.parameter(f"{name}_ramp_up"), size=size)
     draft.limit(f"{name} ramp down", -change, draft.parameter(f"{name}_ramp_down"), size=size)
 
