@@ -219,7 +219,7 @@ def site_data(
 
 
 def battery_data(site: Site, battery: Battery, state: State, is_open: Flags, hours: float) -> dict[str, Floats | float]:
-    """The parameters of the battery's block: energies an interval and limits of what is stored above the least. [MWh]"""
+    """What the battery's block is given: energies an interval, and limits of what is stored above the least. [MWh]"""
     award, reserve = 0.0, (0.0, 0.0)
     if site.regulation is not None:
         award, reserve = site.regulation.award_mw, site.regulation.reserve_mwh(battery)
