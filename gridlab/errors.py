@@ -10,7 +10,11 @@ class PlanError(RuntimeError):
 
 
 class RunError(RuntimeError):
-    """A notebook run failed: the message says in which cell, and where its log and notebook lie."""
+    """A run failed or may not begin: the message says where it stopped, or what is in its way."""
+
+
+class ServerError(ConnectionError):
+    """A server did not answer as it should: try again later; the message has the call, the status and its words."""
 
 
 class MissingExtraError(ImportError):
