@@ -270,6 +270,22 @@ class Cooling:
         ratio, (a, b, c) = heat_mw / self.capacity_mw, self.part_load
         return self.capacity_mw / self.cop(outside_c) * (a + b * ratio + c * ratio**2)
 
+    def heat_mw(self, power_mw: float, outside_c: float) -> float:
+        """
+        Heat that `power_mw` removes, none where it only idles, the capacity at most. [MW]
+
+        Examples
+        --------
+        >>> cooling = Cooling(capacity_mw=2.0)
+        >>> round(cooling.heat_mw(cooling.power_mw(1.0, 35.0), 35.0), 9), cooling.heat_mw(9.9, 35.0)
+        (1.0, 2.0)
+        """
+        a, b, c = self.part_load
+        above = power_mw * self.cop(outside_c) / self.capacity_mw - a
+        root = math.sqrt(b * b + 4 * c * max(above, 0.0)) + b
+        ratio = 0.0 if above <= 0 else 2 * above / root if root > 0 else 1.0
+        return self.capacity_mw * min(ratio, 1.0)
+
     def room_kept(self, step_hours: float) -> float:
         """Share of the difference to the outside that the room keeps over an interval. [-]"""
         return math.exp(-self.wall_mw_per_c * step_hours / self.room_mwh_per_c)

@@ -109,6 +109,61 @@ def data(file: Path, market_tz: str | None, save: Path | None, **options: str | 
         click.echo(f"\nSaved: {save.absolute()}")
 
 
+@main.command()
+@click.option("--site", "settings", type=click.Path(path_type=Path), help="The site's settings (YAML).")
+@click.option("--journal", type=click.Path(path_type=Path), help="Its journal.  [default: reports/live/<site>.db]")
+@click.option("--url", help="The server.  [default: the API where there is a key, else a simulated one]")
+@click.option("--key-file", type=click.Path(path_type=Path), help="File of the key.  [default: $MARA_API_KEY]")
+@click.option("--steps", type=click.IntRange(1), help="Decisions after which to stop.")
+@click.option("--readings", type=click.Path(path_type=Path), help="File of what the sensors say (JSON).")
+@click.option("--bids", type=click.Path(path_type=Path), help="File of bids for services.")
+@click.option("--webhook", help="Where alerts are posted.")
+@click.option("--speed", type=click.FloatRange(0, min_open=True), default=1.0, help="Of a simulated site's clock.")
+@click.option("--report/--no-report", default=True, help="Whether each day that ends gets its report.")
+@click.option("--seed", type=int, default=0, help="Of a simulated site's prices.")
+def live(settings: Path | None, journal: Path | None, key_file: Path | None, **options: Any) -> None:
+    """Run a site every five minutes, until Ctrl-C; without a key a simulated one."""
+    from gridlab.files import project_path
+    from gridlab.live.config import Config
+    from gridlab.live.running import run_site
+    from gridlab.live.settings import read_config
+
+    config = Config() if settings is None else read_config(settings)
+    path = journal or project_path(f"reports/live/{config.site}.db")
+    paths = {f"{name}_path": options.pop(name) for name in ("readings", "bids")}
+    made = run_site(config, path, key_path=key_file, echo=click.echo, **paths, **options)
+    click.echo(f"{made} decisions made; the journal is {path}")
+
+
+@main.command("live-page")
+@click.argument("journal", type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(1, 65535), default=8866, show_default=True, help="Port, on this machine.")
+@click.option("--market-tz", default="UTC", show_default=True, help="Time zone of the page.")
+def live_page(journal: Path, port: int, market_tz: str) -> None:
+    """Serve the page of a site, whose JOURNAL a loop writes, at http://127.0.0.1:PORT."""
+    from gridlab.live.page.journal_page import serve_journal
+
+    serve_journal(journal, port=port, market_tz=market_tz, echo=click.echo)
+
+
+@main.command("serve-mara")
+@click.option("--port", type=click.IntRange(0, 65535), default=8700, show_default=True, help="Port; 0 for a free one.")
+@click.option("--prices", type=click.Path(path_type=Path), help="Price file to replay.  [default: simulated prices]")
+@click.option("--after", type=click.Choice(["loop", "simulate"]), default="loop", help="What follows its end.")
+@click.option("--clock", type=click.Choice(["wall", "fast", "manual"]), default="wall", show_default=True)
+@click.option("--start", help="When a clock that is not the machine's starts (UTC).")
+@click.option("--speed", type=float, default=1.0, help="Of a fast clock.")
+@click.option("--inventory", type=click.Choice(["event", "documented"]), default="event", show_default=True)
+@click.option("--cap-power", type=int, default=1_000_000, show_default=True, help="What a site may draw.")
+@click.option("--fault-rate", type=float, default=0.0, help="Share of the calls that something goes wrong with.")
+@click.option("--seed", type=int, default=0, help="Of prices and faults.")
+def serve_mara(**options: Any) -> None:
+    """Serve a simulated MARA API on this machine, until Ctrl-C."""
+    from gridlab.live.simulator import serve
+
+    serve(**options, echo=click.echo)
+
+
 def _out(out: Path | None) -> Path:
     """A folder that is typed is taken from the current folder, the default from the project."""
     return Path("reports") if out is None else out.absolute()

@@ -20,7 +20,7 @@ STUDIES = sorted((PROJECT / "params").glob("*.yaml"))
 TAG = "nbval-check-output"
 STAGES = ("schema", "days", "features", "forecast", "evaluate", "scenarios", "mpc", "bids", "auctions", "dispatch")
 STAGES += ("ledger", "backtest", "risk", "games", "portfolio", "programme", "plots", "report", "batch")
-STAGES += ("cli", "sources")
+STAGES += ("cli", "sources", "live", "live.dashboard")
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,7 +1,11 @@
 """Drift: whether a forecast that is in use still errs, and still covers, as it did in its backtest."""
 
+from bisect import bisect_left, bisect_right
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from gridlab.days import Floats
@@ -89,17 +93,104 @@ def loss_drift(
         raise DataError(f"rise must be above 0, got {rise}")
     if np.quantile(past, 0.1) == np.quantile(past, 0.9):
         raise DataError(f"most days of the backtest have the loss {np.median(past):g}: there is nothing to rank by")
-    slack = _normal_scores((1 + rise) * past, past).mean() / 2
+    slack = _slack((1 + rise) * past, past)
     pasts, futures = (_bootstrap(past, n_days, n_draws, rng) for n_days in (len(past), horizon_days))
-    scores = np.stack([_normal_scores(future, own_past) for future, own_past in zip(futures, pasts, strict=True)])
+    threshold = _threshold(pasts, futures, slack, false_alarm / 2)
     ratios = _rolling(futures, window_days) / pasts.mean(axis=1, keepdims=True)
-    threshold, ratio = (np.quantile(path.max(axis=1), 1 - false_alarm / 2) for path in (_cusum(scores, slack), ratios))
 
-    limit = ratio * past.mean()
+    limit = np.quantile(ratios.max(axis=1), 1 - false_alarm / 2) * past.mean()
     rolling = live.astype(float).rolling(window_days).mean()
     cusum = _cusum(_normal_scores(losses, past), slack, cap=2 * threshold) / threshold
     columns = {"loss": losses, "rolling_mean": rolling, "limit": limit, "cusum": cusum}
     return pd.DataFrame(columns, index=live.index).assign(alarm=(cusum > 1) | (rolling > limit).to_numpy())
+
+
+class SumTest(NamedTuple):
+    """
+    A cumulative sum of normal scores, calibrated once by `sum_test`, that then takes each value as it comes.
+
+    Parameters
+    ----------
+    ordered : tuple of float
+        Values of the backtest, ascending.
+    scores : tuple of float, length 2 n + 1
+        Normal score by twice the rank.
+    slack : float
+        Half of what the change to be found adds to a score. [-]
+    threshold : float
+        The sum that is an alarm. [-]
+    """
+
+    ordered: tuple[float, ...]
+    scores: tuple[float, ...]
+    slack: float
+    threshold: float
+
+    def after(self, level: float, value: float, cap: float = 2.0) -> float:
+        """The sum after one more value, in thresholds: an alarm above 1, and held at the cap. [-]"""
+        score = self.scores[bisect_left(self.ordered, value) + bisect_right(self.ordered, value)]
+        return min(max(level + (score - self.slack) / self.threshold, 0.0), cap)
+
+
+def sum_test(
+    past: ArrayLike,
+    changed: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    false_alarm: float = 0.05,
+    horizon_steps: int = 2016,
+    n_draws: int = 400,
+) -> SumTest:
+    """
+    The cumulative sum of `loss_drift` for values that come one at a time, at a cost that does not grow.
+
+    Parameters
+    ----------
+    past : array_like, shape (n_steps,)
+        Values of the backtest, in order: losses, or errors that may have either sign.
+    changed : array_like, shape (n_steps,)
+        The same values as the change to be found soonest would have them: ``1.5 * past`` for losses half as large
+        again.
+    rng : Generator
+        Draws the bootstrap.
+    false_alarm : float
+        Chance of an alarm within `horizon_steps` if nothing has changed. [-]
+    horizon_steps : int
+        Steps for which that chance is meant.
+    n_draws : int
+        Bootstrap samples, at least 100.
+
+    Returns
+    -------
+    SumTest
+
+    Raises
+    ------
+    DataError
+        If the backtest is shorter than 100 steps, not finite or nearly constant, the change lowers its values, or a
+        parameter is out of its range.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> past = rng.gamma(4, 1, 500)
+    >>> test = sum_test(past, 1.5 * past, rng=rng, horizon_steps=500)
+    >>> level = 0.0
+    >>> for loss in 1.8 * rng.gamma(4, 1, 60):
+    ...     level = test.after(level, loss)
+    >>> level > 1
+    True
+    """
+    values = np.asarray(past, dtype=float)
+    _check_past(values, false_alarm, horizon_steps, n_draws)
+    slack = _slack(np.asarray(changed, dtype=float), values)
+    if not slack > 0:
+        raise DataError("changed must have larger values than past: state the change that is to be found")
+    pasts, futures = (_bootstrap(values, n_steps, n_draws, rng) for n_steps in (len(values), horizon_steps))
+    threshold = _threshold(pasts, futures, slack, false_alarm)
+    ranks = np.arange(2 * len(values) + 1) / 2
+    scores = ndtri((ranks + 0.5) / (len(values) + 1))
+    return SumTest(tuple(np.sort(values).tolist()), tuple(scores.tolist()), slack, threshold)
 
 
 def coverage_drift(
@@ -192,6 +283,29 @@ def _check_parameters(past: Floats, window_days: int, false_alarm: float, horizo
         raise DataError(f"the backtest has {len(past)} days, {max(2 * window_days, 28)} are needed: better a year")
     if np.ptp(past) == 0:
         raise DataError("the backtest's days are all alike, so there is nothing to tell chance by: check its forecasts")
+
+
+def _check_past(values: Floats, false_alarm: float, horizon_steps: int, n_draws: int) -> None:
+    if values.ndim != 1 or len(values) < 100 or not np.isfinite(values).all():
+        raise DataError(f"the backtest must have 100 finite values or more in one row, got shape {values.shape}")
+    if np.quantile(values, 0.1) == np.quantile(values, 0.9):
+        raise DataError(f"most steps of the backtest have {np.median(values):g}: there is nothing to rank by")
+    if not 0 < false_alarm < 1 or horizon_steps < 1 or n_draws < 100:
+        raise DataError(
+            "false_alarm must be in (0, 1), horizon_steps at least 1 and n_draws at least 100, got "
+            f"{false_alarm}, {horizon_steps} and {n_draws}"
+        )
+
+
+def _slack(changed: Floats, past: Floats) -> float:
+    """Half of what the change adds to a normal score."""
+    return float(_normal_scores(changed, past).mean() / 2)
+
+
+def _threshold(pasts: Floats, futures: Floats, slack: float, chance: float) -> float:
+    """What the sum passes with that chance, where each future is ranked among a past as uncertain as the real one."""
+    scores = np.stack([_normal_scores(future, past) for future, past in zip(futures, pasts, strict=True)])
+    return float(np.quantile(_cusum(scores, slack).max(axis=1), 1 - chance))
 
 
 def _bootstrap(values: Floats, n_days: int, n_draws: int, rng: np.random.Generator) -> Floats:

@@ -1,4 +1,4 @@
-"""What a live site is, and how it is to be run: all that a step knows beside its state, the prices and the inventory."""
+"""What a live site is, and how it is to be run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -75,6 +75,10 @@ class Config:
         How long the last allocation holds when nothing new is known, before the safe state. [min]
     safe : mapping of str to int
         The allocation of the safe state; nothing runs when omitted.
+    thermometer : bool
+        Whether the site reads the temperature of its machines, so that a reading that is missing is a fault.
+    simulated : bool
+        Whether the site and its prices are simulated; whatever is made of it says so.
 
     Raises
     ------
@@ -98,6 +102,11 @@ class Config:
     stale_minutes: float = 10.0
     hold_minutes: float = 30.0
     safe: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(MACHINES, 0))
+    thermometer: bool = False
+    simulated: bool = False
+
+    def __hash__(self) -> int:
+        return hash((self.site, self.cap_power, self.scaling, self.horizon_steps, self.risk))
 
     def __post_init__(self) -> None:
         _require("cap_power", self.cap_power, self.cap_power >= 0, "at least 0")

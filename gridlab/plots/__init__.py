@@ -16,6 +16,14 @@ from gridlab.plots.control import (
 from gridlab.plots.evaluation import plot_calibration, plot_coverage_by_hour, plot_drift, plot_p_values
 from gridlab.plots.forecasts import plot_error_by_hour, plot_forecast_fan, plot_paths
 from gridlab.plots.games import plot_best_responses, plot_market_power, plot_sharing, plot_withholding
+from gridlab.plots.live import (
+    plot_day_profit,
+    plot_live_battery,
+    plot_live_power,
+    plot_live_prices,
+    plot_live_temperature,
+    plot_stage_latency,
+)
 from gridlab.plots.markets import (
     plot_mechanisms,
     plot_merit_order,
@@ -52,6 +60,7 @@ __all__ = [
     "plot_cumulative_profit",
     "plot_daily_profit",
     "plot_daily_shape",
+    "plot_day_profit",
     "plot_dispatch",
     "plot_distributions",
     "plot_drawdown",
@@ -62,6 +71,10 @@ __all__ = [
     "plot_frontier_weights",
     "plot_hits",
     "plot_limit_worth",
+    "plot_live_battery",
+    "plot_live_power",
+    "plot_live_prices",
+    "plot_live_temperature",
     "plot_loss_distribution",
     "plot_market_power",
     "plot_mean_excess",
@@ -78,6 +91,7 @@ __all__ = [
     "plot_shadow_prices",
     "plot_sharing",
     "plot_site_schedule",
+    "plot_stage_latency",
     "plot_stress",
     "plot_supply_demand",
     "plot_weights",

@@ -181,7 +181,7 @@ def _numbers(column: pd.Series, name: str, rules: Rules) -> pd.Series:
             remedy = 'read it with read_csv(path, decimal=",")'
         bad = numbers.isna() & text.notna()
         _refuse_first(bad, column, f"{rules.source}'s column '{name}' has text", remedy)
-        column = numbers
+        column = numbers.where(numbers.isna(), text.map(float, na_action="ignore"))  # to_numeric errs in the last bit
     values = pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index)
     _refuse_first(
         pd.Series(np.isinf(values), index=values.index),

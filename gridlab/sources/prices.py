@@ -13,6 +13,7 @@ from gridlab.schema import validate
 from gridlab.sources.caiso import is_caiso, parse_caiso
 from gridlab.sources.epf import is_epf, parse_epf
 from gridlab.sources.gridstatus import is_gridstatus, parse_gridstatus
+from gridlab.sources.mara.recorded import is_recorded, read_recorded
 from gridlab.sources.opening import name_of, open_table
 from gridlab.sources.plain import parse_csv, recognise
 
@@ -30,6 +31,7 @@ FORMATS = (
     Format("a CAISO OASIS file", is_caiso, parse_caiso),
     Format("a gridstatus file", is_gridstatus, parse_gridstatus),
 )
+RECORDED = Format("a store of recorded prices", lambda columns: False, read_recorded)
 PLAIN = Format("a plain table", lambda columns: True, parse_csv)
 
 
@@ -40,15 +42,17 @@ def read_prices(path: str | Path, **options: Any) -> pd.DataFrame:
     Parameters
     ----------
     path : str or Path
-        A file of the EPF benchmark, of CAISO's OASIS (also a zip), of gridstatus, a parquet file, or any CSV whose
-        columns have recognisable names such as ``timestamp`` and ``price_mwh``.
+        A file of the EPF benchmark, of CAISO's OASIS (also a zip), of gridstatus, a parquet file, what was recorded of
+        the MARA API (SQLite), or any CSV whose columns have recognisable names such as ``timestamp`` and ``price_mwh``.
     **options
-        Options of the format's reader: ``node`` (CAISO), ``location`` (gridstatus), those of `read_csv` (any other).
+        Options of the format's reader: ``node`` (CAISO), ``location`` (gridstatus), ``start`` and ``end`` (recorded),
+        those of `read_csv` (any other).
 
     Returns
     -------
     DataFrame
-        A `prices` table [$/MWh]; ``attrs["notes"]`` says what was done to the rows.
+        A `prices` table [$/MWh; recorded ones are in the API's units]; ``attrs["notes"]`` says what was done to the
+        rows.
 
     Raises
     ------
@@ -65,6 +69,9 @@ def read_prices(path: str | Path, **options: Any) -> pd.DataFrame:
     >>> prices["price"].tolist(), prices.attrs["notes"][-1]
     ([28.8, 41.7], 'The rows were not in the order of time and are sorted.')
     """
+    if is_recorded(path):
+        _check_options(options, RECORDED, name_of(path))
+        return read_recorded(path, **options)
     table, source = open_table(path), name_of(path)
     is_ours = "notes" in table.attrs  # a parquet file that write_parquet wrote
     columns = [str(column) for column in table.columns]
@@ -113,7 +120,7 @@ def write_parquet(prices: pd.DataFrame, path: str | Path) -> None:
 
 
 def _check_options(options: dict[str, Any], found: Format, source: str) -> None:
-    known = [name for name in inspect.signature(found.parse).parameters if name not in ("table", "source")]
+    known = [name for name in inspect.signature(found.parse).parameters if name not in ("table", "source", "path")]
     for name in options:
         if name not in known:
             takes = ", ".join(known) or "no options"

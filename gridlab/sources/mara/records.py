@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from gridlab.errors import DataError
+from gridlab.sources.mara.keys import ApiKey
 
 MACHINES = ("air_miners", "hydro_miners", "immersion_miners", "gpu_compute", "asic_compute")
 """The API's names of the five machine types, in the order used everywhere here."""
@@ -146,3 +147,74 @@ class MachinesReply:
     total_revenue: float | None = None
     id: int | None = None
     site_id: int | None = None
+
+
+class SiteReply(NamedTuple):
+    """
+    The server's answer to GET ``/sites``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the site; empty where the server says none.
+    power : int
+        What its machines may draw in all. [power]
+    """
+
+    name: str
+    power: int
+
+
+class CreatedSite(NamedTuple):
+    """
+    The server's answer to POST ``/sites``.
+
+    Parameters
+    ----------
+    key : ApiKey
+        The new site's key.
+    name : str
+        Its name.
+    power : int
+        What its machines may draw in all. [power]
+    """
+
+    key: ApiKey
+    name: str
+    power: int
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """
+    One request and what came of it, without any key.
+
+    Parameters
+    ----------
+    at : Timestamp
+        When it was sent, UTC by the local clock.
+    call : str
+        Method and path, such as ``GET /prices``.
+    status : int or None
+        The server's; None where no answer came.
+    latency_ms : float
+        From sending to the last byte read, or to the failure. [ms]
+    text : str
+        The answer, shortened and without keys; empty for prices that were read, which repeat the whole history, and for
+        a new site's answer, which holds its key.
+    problem : str or None
+        What was wrong with it, in one sentence.
+    server_time : Timestamp or None
+        The server's Date header, UTC in whole seconds.
+    digest : str
+        SHA-256 of the body as received; empty where there was none.
+    """
+
+    at: pd.Timestamp
+    call: str
+    status: int | None
+    latency_ms: float
+    text: str
+    problem: str | None
+    server_time: pd.Timestamp | None
+    digest: str = ""
