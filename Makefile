@@ -9,16 +9,16 @@ UV := uv==0.13.8
 PRICES ?=
 DAYS ?=
 MARKET_TZ ?=
-# options of make lab
+# options of make lab and make live
 ARGS ?=
 GIVEN := $(if $(PRICES),-p prices_path="$(PRICES)") $(if $(DAYS),-p days=$(DAYS)) $(if $(MARKET_TZ),-p market_tz=$(MARKET_TZ))
 
 .DEFAULT_GOAL := help
-.PHONY: help install backtest lab test lint unit notebooks-check store-notebooks sktime-conformance bench lock clean
+.PHONY: help install backtest lab live page test lint unit notebooks-check store-notebooks sktime-conformance bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
-	@echo "  PRICES=<file> DAYS=<n> MARKET_TZ=<zone> belong to make backtest, ARGS=<options of jupyter lab> to make lab"
+	@echo "  PRICES=<file> DAYS=<n> MARKET_TZ=<zone> belong to make backtest, ARGS=<options> to make lab and make live"
 
 install: $(STAMP) ## make .venv and install what requirements.lock pins (a second call installs nothing)
 
@@ -36,6 +36,12 @@ backtest: $(STAMP) ## run the main study and print where its report is: make bac
 
 lab: $(STAMP) ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks $(ARGS)
+
+live: $(STAMP) ## run a simulated site until Ctrl-C (a real one: gridlab live --help)
+	$(BIN)/gridlab live $(ARGS)
+
+page: $(STAMP) ## serve the page of the site that make live runs
+	$(BIN)/gridlab live-page reports/live/site.db
 
 test: lint unit notebooks-check ## everything that CI runs
 

@@ -52,6 +52,7 @@ SITES = {
     "switching costs and least runs": Config(switching_cost=EACH, dwell_minutes=dict.fromkeys(MACHINES, 30.0)),
     "battery": Config(battery=Battery(0.3, 0.6)),
     "room": Config(cooling=Cooling(0.8, room_mwh_per_c=0.02)),
+    "chiller and switching costs": Config(cooling=Cooling(0.5), switching_cost=EACH),
     "all": Config(battery=Battery(0.3, 0.6), cooling=Cooling(0.8, room_mwh_per_c=0.02), switching_cost=EACH),
 }
 

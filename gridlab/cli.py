@@ -117,7 +117,7 @@ def data(file: Path, market_tz: str | None, save: Path | None, **options: str | 
 @click.option("--steps", type=click.IntRange(1), help="Decisions after which to stop.")
 @click.option("--readings", type=click.Path(path_type=Path), help="File of what the sensors say (JSON).")
 @click.option("--bids", type=click.Path(path_type=Path), help="File of bids for services.")
-@click.option("--webhook", help="Where alerts are posted.")
+@click.option("--webhook", envvar="GRIDLAB_WEBHOOK", help="Where alerts are posted.  [default: $GRIDLAB_WEBHOOK]")
 @click.option("--speed", type=click.FloatRange(0, min_open=True), default=1.0, help="Of a simulated site's clock.")
 @click.option("--report/--no-report", default=True, help="Whether each day that ends gets its report.")
 @click.option("--seed", type=int, default=0, help="Of a simulated site's prices.")

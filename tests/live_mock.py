@@ -84,7 +84,7 @@ class MockReader:
         return table
 
     def bids(self, since=None):
-        return pd.DataFrame(columns=["time", "bidder", "service", "quantity_mw", "price"])
+        return pd.DataFrame(columns=["time", "bidder", "service", "quantity_mw", "price", "award_mw", "payment"])
 
     def awards(self, since=None):
         return pd.DataFrame(columns=["time", "bidder", "service", "award_mw", "payment"])

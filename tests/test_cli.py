@@ -294,3 +294,42 @@ def assert_gone(pid):
             return
         time.sleep(0.1)
     raise AssertionError(f"process {pid} is still there")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--site", "typo.yaml"], "did you mean 'cap_power'"),
+        (["--site", "none.yaml"], "cannot be read"),
+        (["--key-file", "open"], "chmod 600"),
+        (["--key-file", "none"], "there is no file"),
+        (["--url", "http://[::1"], "cannot be read"),
+        (["--url", "http://example.org", "--key-file", "key"], "for all to read"),
+        (["--url", "https://example.org"], "needs its API key"),
+        (["--journal", "text.db"], "no journal"),
+        (["--webhook", "http://hooks.example.com/token"], "must be https"),
+    ],
+)
+def test_a_site_that_cannot_be_run_ends_in_one_sentence_with_no_key_in_it(tmp_path, monkeypatch, given, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("MARA_API_KEY", raising=False)
+    key = "5f0c1a9e-3d7b-4f6a-9a51-0c2f5b8e7d46"
+    for name, mode in (("key", 0o600), ("open", 0o644)):
+        (tmp_path / name).write_text(key)
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "typo.yaml").write_text("cap_powr: 5")
+    (tmp_path / "text.db").write_text("no journal " * 100)
+    answer = call("live", "--no-report", "--steps", 1, "--journal", "live.db", *given)
+    assert answer.exit_code == 1
+    assert isinstance(answer.exception, SystemExit)
+    assert answer.output.splitlines()[-1].startswith("Error: ")
+    assert words in answer.output
+    assert key not in answer.output
+    assert "/token" not in answer.output
+
+
+def test_no_option_of_the_live_command_takes_a_key_and_a_webhook_may_come_from_the_environment():
+    options = {parameter.name: parameter for parameter in cli.live.params}
+    assert [name for name in options if "key" in name] == ["key_file"]
+    assert options["webhook"].envvar == "GRIDLAB_WEBHOOK"

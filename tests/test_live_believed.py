@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridlab.errors import DataError
-from gridlab.live.believed import LEARNING, MEMORY, RECENT, SERIES, Known, believed, known_rows
+from gridlab.live.believed import LEARNING, MEMORY, RECENT, SERIES, Known, believed, known_rows, rows_of
 from gridlab.live.config import STEP, Bounds, Config
 from gridlab.sources.mara import Quote
 
@@ -298,6 +298,26 @@ def test_every_row_of_the_recorded_day_is_believed_as_it_comes(data_dir):
         known = got.known
     shifted = known.times, known.values
     assert (known_rows(day).times == shifted[0]).all() and (known_rows(day).values == shifted[1]).all()
+
+
+def test_rows_as_arrays_are_believed_as_the_table_is_in_any_order_of_its_columns_and_unit_of_its_times():
+    whole = table([*calm(20), 90.0, None, 2.0])
+    other = whole[list(SERIES[::-1])].assign(note="")
+    other.index = other.index.as_unit("s")
+    one, two, three = (believed(some, at(22), CONFIG) for some in (whole, rows_of(whole), other))
+    assert one.quote == two.quote == three.quote and one.problem == two.problem == three.problem
+    assert np.array_equal(one.known.values, two.known.values) and np.array_equal(one.known.times, three.known.times)
+
+
+def test_a_row_that_was_accepted_and_is_revised_to_an_absurd_one_is_not_new_again():
+    values = calm(20)
+    known = believed(table(values), at(19), CONFIG).known
+    absurd = believed(table([*values[:19], -1.0]), at(19, 60), CONFIG, known)
+    assert (len(absurd.known.times), absurd.known.newest) == (19, known.newest)
+    assert absurd.problem.endswith("the row of 13:35 was revised by the server")
+    back = believed(table([*values, 2.0]), at(20), CONFIG, absurd.known)
+    assert back.times.tolist() == [(NOON + 20 * STEP).value]
+    assert len(back.known.times) == 21
 
 
 def test_what_is_no_prices_table_is_refused_in_one_sentence():

@@ -3,9 +3,12 @@
 import asyncio
 import io
 import json
+import pickle
 import shutil
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,8 +25,8 @@ from gridlab.live import dashboard as module
 from gridlab.live.config import Config
 from gridlab.live.dashboard import dashboard
 from gridlab.live.page import figures, serving, voila_command, voila_environment
-from gridlab.live.page.controls import Controls, check_override
-from gridlab.live.page.seen import View, fingerprint, in_force, look
+from gridlab.live.page.controls import Controls, check_override, commands_html
+from gridlab.live.page.seen import View, fingerprint, in_force, look, sensors_of
 from gridlab.live.page.words import state_of
 from gridlab.sources.mara import EVENT, MACHINES
 
@@ -126,6 +129,24 @@ def test_a_step_that_is_late_by_the_sites_clock_is_said_to_be_late(no_figures):
     assert 'gl-bad">LATE: last step 12 min ago' in shown._head.value
 
 
+def test_a_simulated_sites_step_is_late_by_the_pace_that_was_seen_and_of_no_age_before_one_was(no_figures, monkeypatch):
+    watch = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: watch[0])
+    source = reader()
+    source.n = 50
+    shown = page(source)
+    assert "Last step at 17:20:01" in shown._head.value and "ago" not in shown._head.value
+    for source.n in (51, 52):
+        watch[0] += 5
+        shown.refresh()
+    watch[0] += 29
+    shown.refresh()
+    assert "Last step 29 s ago" in shown._head.value
+    watch[0] += 2
+    shown.refresh()
+    assert "LATE: last step 31 s ago" in shown._head.value
+
+
 def test_alerts_in_force_are_those_raised_last_and_not_ended():
     events = reader().events()
     alerts = in_force(events)
@@ -142,7 +163,7 @@ def test_key_figures_are_the_days_profit_and_its_difference_to_the_best_machine(
     source = reader(n=40)
     outcomes = source.outcomes(NOW.normalize())
     gain = outcomes["profit"].sum() - outcomes["best_machine"].sum()
-    tiles = page(source, clock=lambda: NOW)._tiles.value
+    tiles = page(source, clock=lambda: NOW)._tiles.value.replace("\N{NO-BREAK SPACE}", " ")
     assert f"{outcomes['profit'].sum() / 1e6:,.1f} M $" in tiles
     assert f"{abs(gain):,.0f} $" in tiles or f"{abs(gain) / 1e6:,.1f} M $" in tiles
     assert "OVER THE CAP" not in tiles
@@ -158,7 +179,40 @@ def test_a_page_of_a_journal_without_a_row_shows_that_nothing_is_recorded(tmp_pa
         shown = page(path)
         assert not shown._problem.value
         assert "The loop runs and has not decided yet" in shown._head.value
-        assert len(shown._pictures) == len(figures.FIGURES)
+        assert set(shown._pictures) == set(figures.FIGURES) - {"state"}
+
+
+def test_a_site_without_sensors_has_neither_their_tiles_nor_an_empty_figure_and_one_that_is_silent_says_so(no_figures):
+    source = reader(n=20)
+    source._decisions[["soc_share", "temperature_c"]] = np.nan
+    tiles = page(source)._tiles.value
+    assert "State of charge" not in tiles and "Hottest machine" not in tiles
+    view = View(config=Config(cap_power=CAP_POWER, thermometer=True), inventory=EVENT)
+    seen = look(source, None, view)
+    assert sensors_of(seen, view) == ("temperature_c",) and sensors_of(seen, VIEW) == ()
+    assert "no reading" in module.words.tiles_html(seen, view)
+    source._decisions.iloc[3, source._decisions.columns.get_loc("soc_share")] = 0.5
+    assert sensors_of(look(source, None, VIEW), VIEW) == ("soc_share",)
+
+
+def test_services_sold_are_a_table_of_the_last_interval_and_no_word_where_there_are_none(no_figures, monkeypatch):
+    source = reader(n=20)
+    assert page(source)._services.value == "" and "Services today" not in page(source)._tiles.value
+    last = source.status()["last_interval"]
+    rows = [(last, "A <b>", "inference", 0.2, 3e7, 0.1, 123.0), (last, "B", "training", 0.4, 1e7, 0.0, 0.0)]
+    bids = pd.DataFrame(rows, columns=source.bids().columns)
+    monkeypatch.setattr(source, "bids", lambda since=None: bids[bids["time"] >= since])
+    shown = page(source)
+    assert shown._services.value.index("A &lt;b&gt;") < shown._services.value.index(">B<")
+    assert "123 $" in shown._services.value and "nothing" in shown._services.value
+    assert "Services today" in shown._tiles.value
+
+
+def test_a_gain_that_rounding_made_is_no_gain(no_figures):
+    source = reader(n=40)
+    source._outcomes["profit"] = source._outcomes["best_machine"] * (1 + 1e-15)
+    tile = page(source, clock=lambda: NOW)._tiles.value
+    assert "<strong>0 $</strong>" in tile and "e\N{MINUS SIGN}" not in tile
 
 
 def test_a_time_zone_or_a_pace_that_makes_no_sense_is_refused():
@@ -387,6 +441,40 @@ def test_a_command_that_cannot_be_written_is_a_sentence(asked):
     assert "Pause could not be asked for" in controls.message.value
 
 
+def test_an_override_can_be_ended_before_the_loop_has_applied_it(asked):
+    source, controls, rows = asked
+    controls.review.click()
+    controls.confirm.click()
+    controls.show(look(source, None, VIEW))
+    assert not controls.clear.disabled
+    controls.clear.click()
+    controls.show(look(source, None, VIEW))
+    assert controls.clear.disabled and [row["kind"] for row in rows()] == ["override", "clear_override"]
+
+
+def test_a_page_opened_before_the_loop_knew_its_site_learns_it_from_the_journal(tmp_path, no_figures):
+    from gridlab.live.journal import Journal
+    from gridlab.live.page.journal_page import page_of
+    from gridlab.live.settings import as_mapping
+
+    path = tmp_path / "live.db"
+    with Journal.open(path, site="site", simulated=True) as journal:
+        shown = page_of(path)
+        assert shown._view.config is None and "does not know" in shown._controls.check.value
+        journal.record_loop("start", NOW, as_mapping(Config(cap_power=7_000, risk=0.5)))
+        shown.refresh()
+        assert shown._view.config.cap_power == 7_000
+        assert shown._controls.view is shown._view and shown._controls.risk.value == 0.5
+
+
+def test_a_command_that_the_loop_refused_is_said_to_be_refused_and_why(asked):
+    source, _, _ = asked
+    row = (NOW, "override", "{}", "somebody", NOW, "not done: it <ended> already")
+    commands = pd.DataFrame([row], columns=["at", "kind", "value", "by", "applied_at", "detail"])
+    words = commands_html(look(source, None, VIEW)._replace(commands=commands), VIEW)
+    assert "refused at 18:02:00, not done: it &lt;ended&gt; already" in words and "applied" not in words
+
+
 def test_with_a_real_journal_a_click_reaches_the_loop_and_the_page_says_when_it_was_applied(tmp_path, no_figures):
     from gridlab.live.commands import Commands
     from gridlab.live.journal import Journal
@@ -423,18 +511,25 @@ def test_the_environment_leads_to_the_template_and_keeps_other_paths():
     assert folders[1] == "/elsewhere"
 
 
-def write_notebook(folder):
+def write_notebook(folder, pictures=None):
+    """The page of the mock as a notebook; its figures were drawn before, which takes the browser's test no time."""
     import nbformat
 
+    (folder / "drawn").write_bytes(pickle.dumps(pictures))
     source = f"""
+import pickle
 import sys
+from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from live_mock import MockCommands, MockReader
+from gridlab.live import dashboard as module
 from gridlab.live.config import Config
-from gridlab.live.dashboard import dashboard
 from gridlab.sources.mara import EVENT
+drawn = pickle.loads(Path({str(folder / "drawn")!r}).read_bytes())
+module.pictures = lambda seen, view: drawn
 path = {str(folder / "commands.jsonl")!r}
-dashboard(MockReader(48, commands=path), commands=MockCommands(path), config=Config(), inventory=EVENT, refresh_s=1)
+settings = {{"config": Config(), "inventory": EVENT, "refresh_s": 1}}
+module.dashboard(MockReader(48, commands=path), commands=MockCommands(path), **settings)
 """
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)], metadata={"kernelspec": kernel})
@@ -443,33 +538,40 @@ dashboard(MockReader(48, commands=path), commands=MockCommands(path), config=Con
     return folder / "page.ipynb"
 
 
-def test_a_browser_shows_the_page_at_both_widths_fetches_nothing_from_afar_and_its_click_is_a_command(tmp_path):
+def test_a_browser_shows_the_page_at_both_widths_fetches_nothing_from_afar_and_its_click_is_a_command(tmp_path, drawn):
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no chromium or chrome on this machine: install one to run this test")
     requests, errors = [], []
-    with serving(write_notebook(tmp_path)) as url, playwright.sync_playwright() as driver:
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{url}voila/files/secret.py")
-        refused.value.close()
-        chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        tab = chromium.new_page(viewport={"width": 1280, "height": 900})
-        tab.on("request", lambda request: requests.append(request.url))
-        tab.on("console", lambda message: message.type == "error" and errors.append(message.text))
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.goto(url)
-        tab.wait_for_selector(".gl-grid img", state="visible", timeout=60_000)
-        for width in (1280, 390):
-            tab.set_viewport_size({"width": width, "height": 844})
-            check_page(tab)
-        tab.get_by_role("button", name="Pause").click()
-        tab.wait_for_selector("text=the loop has not applied it yet", timeout=10_000)
-        chromium.close()
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        server = pool.submit(stack.enter_context, serving(write_notebook(tmp_path, drawn._pictures)))
+        with playwright.sync_playwright() as driver:
+            chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+            look_with(chromium, server.result(), requests, errors)
+            chromium.close()
     (row,) = (json.loads(line) for line in (tmp_path / "commands.jsonl").read_text().splitlines())
     assert row["kind"] == "pause"
     assert errors == []
     assert {urlsplit(one).hostname for one in requests if not one.startswith("data:")} == {"127.0.0.1"}
+
+
+def look_with(chromium, url, requests, errors):
+    """Open the page, look at it at both widths, and click."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{url}voila/files/secret.py")
+    refused.value.close()
+    tab = chromium.new_page(viewport={"width": 1280, "height": 900})
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(url)
+    tab.wait_for_selector(".gl-grid img", state="visible", timeout=60_000)
+    for width in (1280, 390):
+        tab.set_viewport_size({"width": width, "height": 844})
+        check_page(tab)
+    tab.get_by_role("button", name="Pause").click()
+    tab.wait_for_selector("text=the loop has not applied it yet", timeout=10_000)
 
 
 def check_page(tab):

@@ -189,8 +189,9 @@ def test_an_interval_is_decided_once_and_in_order(journal):
     [
         ({"interval": NOON + pd.Timedelta(seconds=1)}, "grid of 5 minutes"),
         ({"interval": pd.Timestamp("2025-06-21 12:00")}, "time zone"),
-        ({"counts": {"hydro_miners": 1}}, "needs counts"),
-        ({"counts": COUNTS | {"air_miners": -1}}, "needs counts"),
+        ({"counts": {"hydro_miners": 1}}, "needs whole counts"),
+        ({"counts": COUNTS | {"air_miners": -1}}, "needs whole counts"),
+        ({"counts": COUNTS | {"air_miners": 1.5}}, "needs whole counts"),
         ({"ms": {"lunch": 1.0}}, "the stages are"),
         ({"forecast": Fan(NOON, np.zeros((3, 5, 2)))}, "must be of shape"),
     ],

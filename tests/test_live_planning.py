@@ -333,14 +333,45 @@ def cooled_best(inventory, quote, config, cap):
 
 @settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([40_000, 60_000]))
-def test_machines_with_a_chiller_earn_nearly_what_enumeration_finds(seed, cap):
+def test_machines_with_a_chiller_earn_what_enumeration_finds(seed, cap):
     rng = np.random.default_rng(seed)
     config = Config(cap_power=cap, cooling=Cooling(rng.uniform(0.3, 1.0) * 1e-6 * cap))
     quote = a_quote(TYPICAL * np.exp(0.3 * rng.normal(size=3)) * [0.5, 1, 2])
     ahead = Planner(config).plan(DOCUMENTED, quote)
-    best = cooled_best(DOCUMENTED, quote, config, cap)
-    assert ahead.expected_profit <= best + 1e-6
-    assert ahead.expected_profit >= 0.97 * best
+    assert ahead.expected_profit == pytest.approx(cooled_best(DOCUMENTED, quote, config, cap), rel=1e-9, abs=1e-6)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 2**32 - 1))
+def test_machines_of_awkward_powers_with_a_chiller_earn_nearly_what_enumeration_finds(seed):
+    rng, cap = np.random.default_rng(seed), 60_000
+    power = rng.integers(7_000, 18_000, 5)
+    awkward = inventory_of(
+        *(dict(zip(MACHINES, row.tolist(), strict=True)) for row in (power, power + rng.integers(-500, 500, 5)))
+    )
+    config = Config(cap_power=cap, cooling=Cooling(rng.uniform(0.3, 1.0) * 1e-6 * cap))
+    quote = a_quote(TYPICAL * np.exp(0.2 * rng.normal(size=3)) * [0.5, 1, 1])
+    ahead, best = Planner(config).plan(awkward, quote), cooled_best(awkward, quote, config, cap)
+    assert 0.97 * best <= ahead.expected_profit <= best + 1e-6
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 10))
+def test_a_chiller_that_takes_no_power_and_all_heat_leaves_the_knapsack(seed, scale):
+    quote = a_quote(scale * TYPICAL * np.exp(0.3 * np.random.default_rng(seed).normal(size=3)))
+    free = Cooling(2.0, part_load=(0.0, 0.0, 0.0))
+    ahead = Planner(Config(cooling=free)).plan(DOCUMENTED, quote)
+    assert ahead.expected_profit == pytest.approx(hindsight_step(DOCUMENTED, quote, 1_000_000), rel=1e-9, abs=1e-6)
+    assert ahead.cooling_mw == 0
+
+
+def test_a_horizon_of_a_day_ends_as_it_should_with_switching_costs():
+    mean = np.repeat(TYPICAL[:, None], 287, axis=1)
+    mean[:, 100:] *= [[9.0], [0.1], [0.1]]  # nothing pays
+    config = Config(switching_cost=all_types(100.0), horizon_steps=288)
+    columns = Planner(config).plan(EVENT, a_quote(TYPICAL), Fan(mean, mean[:, :, None])).columns
+    running = np.array([columns[name] for name in MACHINES]).sum(axis=0)
+    assert (running[:101] > 0).all()
+    assert (running[101:] == 0).all()
 
 
 def test_services_leave_the_machines_less():

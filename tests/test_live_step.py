@@ -11,14 +11,16 @@ from gridlab.auctions import Coupling
 from gridlab.dispatch.order import Readings
 from gridlab.dispatch.protocols import draw_mw
 from gridlab.errors import DataError
+from gridlab.live.books import Books, Placed
 from gridlab.live.config import STEP, Config
 from gridlab.live.hindsight import hindsight
+from gridlab.live.learning import errors_of, learned
 from gridlab.live.limits import protection
 from gridlab.live.loop import NO_PRICES, Site
 from gridlab.live.replay import replay
 from gridlab.live.settings import as_mapping, config_of, read_config
 from gridlab.live.state import Asked, Override, State, first_state, from_json, to_json
-from gridlab.live.step import step
+from gridlab.live.step import held, step
 from gridlab.sources.mara import DOCUMENTED, EVENT, MACHINES, Scaling
 
 NOON = pd.Timestamp("2025-06-21 12:00", tz="UTC")
@@ -215,3 +217,168 @@ def test_readings_and_bids_reach_the_replay():
     played = replay(market(6), EVENT, Config(), site=Site(lambda: Readings(temperature_c=95.0)))
     assert played.decisions[list(MACHINES)].to_numpy().sum() == 0
     assert played.decisions["fired"].str.contains("temperature").all()
+
+
+def faulty(n_rows, seed=0):
+    """A market with rows missing alone and together, one half missing, absurd ones and levels that jump."""
+    prices, rng = market(n_rows, seed), np.random.default_rng(seed)
+    prices.iloc[n_rows // 2 :] += [4.0, 30.0, 5.0]
+    prices[rng.random(n_rows) < 0.1] *= 40
+    prices[rng.random(n_rows) < 0.2] = np.nan
+    prices.iloc[30:36] = np.nan
+    prices.iloc[37, 1], prices.iloc[39, 0] = np.nan, -3.0
+    return prices
+
+
+def same_beliefs(one, other):
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one.state, other.state, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_replay_decides_as_a_loop_that_sees_the_whole_table(seed):
+    prices, config = faulty(90, seed), Config()
+    played = replay(prices, DOCUMENTED, config)
+    state = first_state(NOON, config)
+    for row, time in enumerate(prices.index):
+        decision = step(state.at(time + pd.Timedelta("2s")), prices[: row + 1], DOCUMENTED, config)
+        state, told = decision.state, played.decisions.iloc[row]
+        assert (decision.mode, decision.order.counts) == (told["mode"], told[list(MACHINES)].to_dict())
+        expected = np.nan if decision.expected_profit is None else decision.expected_profit
+        assert np.array_equal(expected, told["expected_profit"], equal_nan=True)
+    assert {"normal", "hold"} <= set(played.decisions["mode"])
+
+
+def test_a_gap_in_a_replay_hides_no_row_that_waits_for_one_like_it():
+    prices = market(50, seed=3)
+    prices.iloc[40:] = [9.0, 60.0, 9.0]
+    prices.iloc[41:47] = np.nan
+    assert replay(prices, EVENT, Config()).decisions["mode"].iloc[47] == "normal"
+
+
+@pytest.mark.parametrize("gap", [1, 287, 288, 289, 290, 577, 700])
+def test_after_an_outage_of_any_length_the_site_is_run_again(gap):
+    prices, config = market(22 + gap), Config()
+    before = step(first_state(NOON + 20 * STEP, config), prices[:21], EVENT, config).state
+    for rows in (prices.iloc[[20 + gap]], prices[: 21 + gap]):
+        back = step(before.at(NOON + (20 + gap) * STEP), rows, EVENT, config)
+        assert back.mode == "normal"
+        assert back.state.beliefs.slot == (NOON.value // STEP.value + 20 + gap) % 288
+        assert step(back.state.at(NOON + (21 + gap) * STEP), prices, EVENT, config).mode == "normal"
+
+
+@pytest.mark.parametrize("first", [0, 20])
+def test_a_row_revised_to_an_absurd_one_costs_its_interval_and_no_more(first):
+    prices, config = market(first + 3), Config()
+    before = step(first_state(NOON + first * STEP, config), prices[: first + 1], EVENT, config).state
+    prices.iloc[first, 2] = np.nan
+    revised = step(before.at(NOON + first * STEP + pd.Timedelta("60s")), prices[: first + 1], EVENT, config)
+    assert (revised.mode, len(revised.seen.known.times)) == ("hold", first)
+    later = list(stepped(revised.state.at(NOON + (first + 1) * STEP), prices, 2, config))
+    assert [one.mode for one in later] == ["normal", "normal"]
+    assert later[-1].state.beliefs.n_rows == first + 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_loop_that_begins_again_believes_of_recorded_prices_what_it_did(seed):
+    prices, config = faulty(330, seed), Config()
+    state = first_state(NOON, config)
+    for row, time in enumerate(prices.index):
+        state = step(state.at(time + pd.Timedelta("2s")), prices[: row + 1], EVENT, config).state
+    again = learned(first_state(state.now, config), prices, config)
+    assert np.array_equal(again.known.times, state.known.times)
+    assert (again.known.scale, again.known.newest) == (state.known.scale, state.known.newest)
+    assert same_beliefs(again.beliefs, state.beliefs)
+    errors = np.array(list(errors_of(prices, config)))
+    assert np.array_equal(errors[-1], state.beliefs.last_error / state.beliefs.expected_error, equal_nan=True)
+
+
+def test_recorded_prices_without_a_row_that_is_believed_teach_nothing():
+    prices = market(5) * np.nan
+    assert learned(first_state(NOON, Config()), prices, Config()).beliefs is None
+    assert list(errors_of(prices, Config())) == []
+
+
+def test_at_the_very_start_without_any_row_the_site_is_safe_and_begins_by_itself():
+    config = Config(safe={"hydro_miners": 3})
+    first = step(first_state(NOON, config), NO_PRICES, EVENT, config)
+    assert (first.mode, first.order.counts["hydro_miners"], first.state.beliefs) == ("safe", 3, None)
+    assert "since the beginning" in first.reason
+    assert step(first.state.at(NOON + STEP), market(2), EVENT, config).mode == "normal"
+
+
+def test_a_row_that_is_later_than_the_forecast_reaches_is_taken_as_its_last():
+    config = Config(horizon_steps=1, stale_minutes=20.0)
+    first = step(first_state(NOON + STEP, config), market(2), EVENT, config)
+    late = step(first.state.at(NOON + 4 * STEP), market(2), EVENT, config)
+    assert (late.mode, late.quote.time) == ("normal", NOON + 4 * STEP)
+    quote = late.quote
+    assert [quote.energy_price, quote.hash_price, quote.token_price] == late.outlook.mean[:, -1].tolist()
+
+
+def test_a_step_that_failed_is_held_even_where_nothing_can_be_forecast():
+    state = step(first_state(NOON + STEP, Config()), market(2), EVENT, Config()).state.at(NOON + 2 * STEP)
+    longer = Config(horizon_steps=48)  # of which these beliefs know nothing
+    with pytest.raises(DataError, match="n_leads"):
+        step(state, market(3), EVENT, longer)
+    kept = held(state, "the step failed", EVENT, longer)
+    assert (kept.mode, kept.order.counts, kept.outlook) == ("hold", state.order.counts, None)
+
+
+def test_what_a_person_asks_for_and_what_is_safe_is_cooled():
+    config = replace(YARD, safe={"gpu_compute": 10})
+    need = protection(config, DOCUMENTED).cooling_mw({"gpu_compute": 10}, None)
+    asked = Asked(override=Override({"gpu_compute": 10}, NOON + 9 * STEP))
+    told = step(first_state(NOON + STEP, config).at(NOON + STEP, asked=asked), market(2), DOCUMENTED, config)
+    safe = step(first_state(NOON, config), NO_PRICES, DOCUMENTED, config)
+    assert [one.mode for one in (told, safe)] == ["override", "safe"]
+    assert told.order.cooling_mw == safe.order.cooling_mw == need > 0
+
+
+def test_a_thermometer_that_reads_no_number_is_as_one_that_is_silent():
+    config, prices, states = Config(thermometer=True), market(8), []
+    for read in (None, float("nan"), -300.0):
+        first = step(
+            first_state(NOON, config).at(NOON, readings=Readings(temperature_c=40.0)), prices[:1], EVENT, config
+        )
+        later = first.state.at(NOON + STEP, readings=Readings(temperature_c=read))
+        states.append([one.order.counts["hydro_miners"] for one in stepped(later, prices, 6, config)])
+    assert states[0] == states[1] == states[2]
+    assert states[0][-1] < states[0][0] > 0
+
+
+@pytest.mark.parametrize("outside", [float("nan"), 900.0, None])
+def test_a_room_is_warmed_by_air_that_can_be(outside):
+    config = replace(YARD, cooling=Cooling(capacity_mw=0.5, room_mwh_per_c=0.02, wall_mw_per_c=0.001))
+    state = first_state(NOON, config).at(NOON, readings=Readings(outside_c=outside))
+    assert 10 < step(state, market(1), DOCUMENTED, config).state.room_c < 60
+
+
+def test_bidders_pay_for_what_the_protocols_let_pass():
+    config = Config(scaling=IN_MWH, coupling=Coupling(cop={"training": float("inf")}))
+    prices = market(2) * 0 + [30.0, 20.0, 1.0]
+    bids = pd.DataFrame({"time": NOON + STEP, "bidder": ["a", "b"], "service": "training", "price": [90.0, 80.0]})
+    bids["quantity_mw"] = 0.5
+    state = first_state(NOON + STEP, config).at(NOON + STEP, bids=bids)
+    whole, cut, none = (
+        step(state.at(NOON + STEP, readings=readings), prices, EVENT, config)
+        for readings in (Readings(), Readings(power_mw=0.5), Readings(temperature_c=95.0))
+    )
+    assert whole.services_paid == whole.services.paid > 0
+    share = cut.order.services_mw["training"] / cut.services.services_mw["training"]
+    assert 0 < share < 1
+    assert cut.services_paid == pytest.approx(share * cut.services.paid)
+    assert (none.order.services_mw, none.services_paid, none.expected_profit) == ({}, 0.0, 0.0)
+
+
+def test_an_interval_of_yesterday_that_is_settled_late_leaves_the_day_as_it_is():
+    config, books, prices = Config(), Books(Config()), market(160)
+    played = step(first_state(prices.index[0], config), prices[:1], EVENT, config)
+    today = learned(played.state, prices[150:], config).known
+    yesterday = learned(played.state, prices[130:140], config).known
+    for interval in prices.index:
+        books.place(interval, Placed(played.order, played.order, expected=1.0))
+    assert len(books.settle(today, EVENT)) == 10
+    before = replace(books.day)
+    assert len(books.settle(yesterday, EVENT)) == 10
+    assert books.day == before
+    assert books.day.expected == 10

@@ -12,7 +12,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from gridlab.errors import DataError, PlanError
 from gridlab.mpc import allocation
-from gridlab.mpc.allocation import allocate
+from gridlab.mpc.allocation import allocate, nearly
 from gridlab.mpc.allocation_core import by_recursion
 from gridlab.sources.mara import DOCUMENTED, EVENT, Quote, margins
 
@@ -124,6 +124,36 @@ def test_an_allocation_of_a_whole_site_earns_what_highs_says(seed, switches):
     assert found.value >= -answer.fun * (1 - 1e-9)  # never less than HiGHS finds
     if answer.mip_dual_bound is not None:
         assert found.value <= -answer.mip_dual_bound * (1 + 1e-6)  # nor more than it proves
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 30, 300]), st.sampled_from([0.0, 1e-9, 1e-4, 0.3]))
+def test_a_search_that_is_cut_short_keeps_the_cap_and_loses_less_than_one_machine(seed, nodes, closeness):
+    rng = np.random.default_rng(seed)
+    power, held, cap = rng.integers(2_000, 20_000, 5), rng.integers(0, 5, 5), 1_000_000
+    margin = power * (1 + closeness * rng.uniform(-1, 1, 5))
+    most = held + rng.integers(0, 300, 5)
+    none = np.zeros(5, np.int64)
+    counts = nearly(margin, power, cap, most, held, none, np.zeros(5), nodes)
+    best = allocate(margin, power, cap, most=most, held=held)
+    assert (counts >= held).all()
+    assert (counts <= most).all()
+    assert counts @ power <= cap
+    assert best.value - margin.max() <= counts @ margin <= best.value * (1 + 1e-9)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_exact_ties_of_awkward_powers_fill_the_cap_as_far_as_any_allocation_can(seed):
+    rng = np.random.default_rng(seed)
+    power = rng.integers(2_000, 20_000, 5)
+    found = allocate(power * 0.7, power, 1_000_000, before=rng.integers(0, 10, 5))
+    reached = 1  # a bit for each power that some allocation draws
+    for w in power.tolist():
+        step = w
+        while step <= 1_000_000:
+            reached |= (reached << step) & ((1 << 1_000_001) - 1)
+            step *= 2
+    assert found.power == reached.bit_length() - 1
+    assert found.value == pytest.approx(0.7 * found.power, rel=1e-12, abs=0)
 
 
 def slow_value(margin, power, cap):

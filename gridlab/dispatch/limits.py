@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from gridlab.assets import Battery
-from gridlab.dispatch.order import Order, Protection, Situation
+from gridlab.dispatch.order import Order, Protection, Readings, Situation
 
 LEAST_KNOWN_SHARE = 0.1
 """Loads in force, as a share of the cap, from which on the meter's ratio is learned."""
@@ -85,7 +85,7 @@ def checks(order: Order, situation: Situation, protection: Protection) -> tuple[
     if protection.cooling is not None:
         out.append(_at_most("chiller", order.cooling_mw, protection.chiller_mw(number(readings.outside_c)), "MW"))
     if protection.thermometer or readings.temperature_c is not None:
-        out.append(_at_most("temperature", celsius(situation), protection.temperature_max_c, "degC"))
+        out.append(_at_most("temperature", celsius(readings), protection.temperature_max_c, "degC"))
     return tuple(out)
 
 
@@ -222,7 +222,7 @@ class Seen:
     @cached_property
     def celsius(self) -> float | None:
         """The temperature read; None of what cannot be one. [degC]"""
-        return celsius(self.now)
+        return celsius(self.now.readings)
 
     @cached_property
     def outside_c(self) -> float | None:
@@ -287,9 +287,9 @@ def soc_share(situation: Situation) -> float | None:
     return min(max(soc, 0.0), 1.0) if soc is not None and -0.02 <= soc <= 1.02 else None
 
 
-def celsius(situation: Situation) -> float | None:
+def celsius(readings: Readings) -> float | None:
     """The temperature read; None of what cannot be one, as is less than -60 degC. [degC]"""
-    read = number(situation.readings.temperature_c)
+    read = number(readings.temperature_c)
     return read if read is not None and read >= -60 else None
 
 

@@ -15,6 +15,10 @@ from gridlab.errors import DataError
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
+SOC_LOW, SOC_HIGH = 0.15, 0.90
+"""States of charge outside which a protocol brings the battery back. [-]"""
+
+
 @dataclass(frozen=True)
 class Readings:
     """
@@ -153,8 +157,8 @@ class Protection:
     thermometer: bool = False
     silent_minutes: float = 15.0
     outside_c: float = 35.0
-    soc_low: float = 0.15
-    soc_high: float = 0.90
+    soc_low: float = SOC_LOW
+    soc_high: float = SOC_HIGH
     recover_share: float = 0.2
 
     def __post_init__(self) -> None:

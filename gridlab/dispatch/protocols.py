@@ -6,6 +6,7 @@ at all, the grid's signal, the battery, the temperature and at last the cap. Whe
 of the site are applied again, until the loads stay as they are.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -185,7 +186,9 @@ def _without_prices(order: Order, seen: Seen) -> Ruling | None:
     now = seen.now
     if now.price_problem is None:
         return None
-    cause = f"{now.price_problem}".rstrip(" .") + f", for {now.minutes_without_prices:g} min"
+    minutes = now.minutes_without_prices
+    since = f"for {round(minutes, 1):g} min" if math.isfinite(minutes) else "since the beginning"
+    cause = f"{now.price_problem}".rstrip(" .") + f", {since}"
     if _mode(now) == "hold":
         told = f"{cause}: the last order holds, for up to {now.hold_minutes:g} min."
         return Ruling(replace(now.held, services_mw={}), told, "warning")

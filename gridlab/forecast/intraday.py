@@ -44,7 +44,8 @@ References
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -316,7 +317,7 @@ def observe_all(beliefs: Beliefs, values: ArrayLike, slots: ArrayLike) -> Belief
     which = _checked_slots(beliefs, slots, len(rows))
     state = State(*(array.copy() for array in beliefs.state))
     observe_rows(state, rows, which, beliefs.leads, beliefs.levels)
-    return replace(beliefs, state=state)
+    return Beliefs(state, beliefs.leads, beliefs.levels)
 
 
 def predict(beliefs: Beliefs, n_leads: int | None = None, levels: Sequence[float] = LEVELS) -> Outlook:
@@ -354,15 +355,22 @@ def predict(beliefs: Beliefs, n_leads: int | None = None, levels: Sequence[float
     n_leads = beliefs.n_leads if n_leads is None else n_leads
     if not 1 <= n_leads <= beliefs.n_leads:
         raise DataError(f"n_leads must be in [1, {beliefs.n_leads}], got {n_leads}: start beliefs with more leads")
-    wanted = np.asarray(levels, dtype=float)
+    ordered, places = _ordered(tuple(levels))
+    mean, bands, weights = outlook(beliefs.state, beliefs.leads, beliefs.levels, n_leads, ordered)
+    quantiles = bands if places is None else bands[..., places]
+    return Outlook(mean, quantiles, weights, MEMBERS, _fallbacks(beliefs, n_leads))
+
+
+@lru_cache(maxsize=16)
+def _ordered(levels: tuple[float, ...]) -> tuple[Floats, NDArray[np.int64] | None]:
+    """Levels in order of size, and where each of those given is among them; None where they are in order."""
+    wanted = np.array(levels, dtype=float)
     if wanted.ndim != 1 or not ((wanted > 0) & (wanted < 1)).all():
         raise DataError(f"levels must lie in (0, 1), got {list(levels)}")
     order = np.argsort(wanted, kind="stable")
-    mean, bands, weights = outlook(beliefs.state, beliefs.leads, beliefs.levels, n_leads, wanted[order])
-    quantiles = np.empty_like(bands)
-    quantiles[..., order] = bands
-    fallback = tuple(_fallback(beliefs, i, n_leads) for i in range(beliefs.n_series))
-    return Outlook(mean, quantiles, weights, MEMBERS, fallback)
+    ordered, places = wanted[order], np.argsort(order, kind="stable")
+    ordered.flags.writeable = False
+    return ordered, None if (places == np.arange(len(places))).all() else places
 
 
 def _first_state(n_series: int, leads: NDArray[np.int64], steps_a_day: int, levels: Floats) -> State:
@@ -412,6 +420,14 @@ def _checked_slots(beliefs: Beliefs, slots: ArrayLike, n_rows: int) -> NDArray[n
             f"[0, {beliefs.steps_a_day}) and follow each other, so give missing rows too, as NaN"
         )
     return which
+
+
+def _fallbacks(beliefs: Beliefs, n_leads: int) -> tuple[str, ...]:
+    """What is not as it should be, by series."""
+    state = beliefs.state
+    if state.tally[..., SCORED].min() >= LEAST_ROWS and not state.silent.any():
+        return ("",) * beliefs.n_series
+    return tuple(_fallback(beliefs, i, n_leads) for i in range(beliefs.n_series))
 
 
 def _fallback(beliefs: Beliefs, i: int, n_leads: int) -> str:

@@ -102,5 +102,5 @@ def _other_cost(order: Order, quote: Quote, config: Config) -> float:
 
 def switching(order: Order, before: Order, config: Config) -> float:
     """Cost of the machines that an order starts and stops. [$]"""
-    changed = {name: abs(order.counts[name] - before.counts[name]) for name in MACHINES}
-    return sum(config.switching_cost.get(name, 0.0) * count for name, count in changed.items())
+    dear = [name for name in MACHINES if name in config.switching_cost]
+    return sum((config.switching_cost[name] * abs(order.counts[name] - before.counts[name]) for name in dear), 0.0)

@@ -31,6 +31,9 @@ LEARNING = 12
 CONFIRM = 3
 """Rows in a row away from the old level that are taken as a new one, though no two of them are alike."""
 
+NEVER = -1
+"""In the place of a time that is not there. [ns since 1970, UTC]"""
+
 Times = NDArray[np.int64]
 Kind = Literal["fresh", "late", "stale", "absurd", "future", "skewed", "empty"]
 
@@ -56,11 +59,31 @@ class Known:
     scale : tuple of float
         Robust standard deviation of a change in an interval, by series; infinite until enough are known.
         [API's units]
+    newest : int
+        Start of the newest row that was ever accepted, which is no longer among `times` where its price was revised to
+        one that is not believed; before 1970 where there is none. [ns since 1970, UTC]
     """
 
     times: Times = field(default_factory=lambda: _NO_TIMES)
     values: Floats = field(default_factory=lambda: _NO_VALUES)
     scale: tuple[float, float, float] = (np.inf, np.inf, np.inf)
+    newest: int = NEVER
+
+
+class Rows(NamedTuple):
+    """
+    The rows of a prices table as arrays, for who takes many steps over one table.
+
+    Parameters
+    ----------
+    times : ndarray, shape (n_rows,)
+        Start of each interval, ascending. [ns since 1970, UTC]
+    values : ndarray, shape (n_rows, 3)
+        Prices, in the order of `SERIES`; NaN where a row is missing. [API's units]
+    """
+
+    times: Times
+    values: Floats
 
 
 class Refused(NamedTuple):
@@ -111,7 +134,7 @@ class Believed:
 
 
 def believed(
-    prices: pd.DataFrame,
+    prices: pd.DataFrame | Rows,
     now: pd.Timestamp,
     config: Config,
     known: Known | None = None,
@@ -129,7 +152,7 @@ def believed(
 
     Parameters
     ----------
-    prices : DataFrame
+    prices : DataFrame or Rows
         The prices table of the API, ascending, with NaN rows where a row is missing.
     now : Timestamp
         Our clock, with its time zone.
@@ -166,10 +189,11 @@ def believed(
     >>> told.kind, told.quote, told.problem[:60]
     ('absurd', None, 'the energy price of 12:10 is -1, below the least believed, 0')
     """
-    _check(prices, now)
+    if now.tz is None:
+        raise DataError(f"now must have a time zone, got {now}: use pd.Timestamp.now('UTC')")
+    times, values = prices if isinstance(prices, Rows) else rows_of(prices)
     known = known or Known()
-    limit = now.value + int(TOLERANCE_S * 1e9)
-    times, values = _times(prices.index), _values(prices)
+    n_rows, limit = len(times), now.value + int(TOLERANCE_S * 1e9)
     revised, base = _revisions(times, values, _until(limit, known))
     begin = int(times.searchsorted(base.times[-1], "right")) if len(base.times) else 0
     end = int(times.searchsorted(limit, "right"))
@@ -181,14 +205,15 @@ def believed(
         now=now.value,
         stale_minutes=config.stale_minutes,
         skew_s=0.0 if server_time is None else (server_time.value - now.value) / 1e9,
-        rows=len(prices),
+        rows=n_rows,
         ahead=ahead,
         refused=tuple(_refusal(row, times, values, after, config.bounds) for row in rejected[-RECENT:]),
         revised=tuple(_stamp(time) for time in revised),
         newest=int(after.times[-1]) if len(after.times) else None,
     )
-    new = times[accepted] > known.times[-1] if len(known.times) else slice(None)
-    return _verdict(facts, times[accepted][new], values[accepted][new], after)
+    times, values = times[accepted], values[accepted]
+    new = int(times.searchsorted(known.newest, "right"))
+    return _verdict(facts, times[new:], values[new:], after)
 
 
 def known_rows(prices: pd.DataFrame) -> Known:
@@ -211,8 +236,27 @@ def known_rows(prices: pd.DataFrame) -> Known:
     >>> known_rows(pd.DataFrame({"price": price, "hash_price": 1.0, "token_price": 2.0}, index=times)).scale[1:]
     (0.0, 0.0)
     """
-    _check(prices, pd.Timestamp(0, tz="UTC"))
-    return _joined(Known(), *_present(_times(prices.index), _values(prices)))
+    return _joined(Known(), *_present(*rows_of(prices)))
+
+
+def rows_of(prices: pd.DataFrame) -> Rows:
+    """
+    The rows of a prices table.
+
+    Raises
+    ------
+    DataError
+        If the table lacks a column or its index is not UTC times.
+    """
+    index = prices.index
+    if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
+        raise DataError("the index of prices must be UTC times: use the client's table")
+    try:
+        columns = [prices.columns.get_loc(name) for name in SERIES]
+    except KeyError as error:
+        raise DataError(f"prices has no column {error}: it needs {', '.join(SERIES)}") from None
+    times = np.asarray(index.asi8 * _NS[index.unit])
+    return Rows(times, np.asarray(prices.to_numpy()[:, columns], dtype=float))
 
 
 class _Facts(NamedTuple):
@@ -246,25 +290,6 @@ class _Facts(NamedTuple):
         return self.newest is not None and self.newest < self.now - self.now % _STEP_NS
 
 
-def _check(prices: pd.DataFrame, now: pd.Timestamp) -> None:
-    if not isinstance(prices.index, pd.DatetimeIndex) or prices.index.tz is None:
-        raise DataError("the index of prices must be UTC times: use the client's table")
-    if now.tz is None:
-        raise DataError(f"now must have a time zone, got {now}: use pd.Timestamp.now('UTC')")
-
-
-def _values(prices: pd.DataFrame) -> Floats:
-    try:
-        columns = [prices.columns.get_loc(name) for name in SERIES]
-    except KeyError as error:
-        raise DataError(f"prices has no column {error}: it needs {', '.join(SERIES)}") from None
-    return np.asarray(prices.to_numpy()[:, columns], dtype=float)
-
-
-def _times(index: pd.DatetimeIndex) -> Times:
-    return np.asarray(index.asi8 * _NS[index.unit])
-
-
 def _until(limit: int, known: Known) -> Known:
     """What is known less the rows after a time, which only a clock that was set back leaves."""
     return _first(int(known.times.searchsorted(limit, "right")), known)
@@ -286,7 +311,7 @@ def _present(times: Times, values: Floats) -> tuple[Times, Floats]:
 
 def _revisions(times: Times, values: Floats, known: Known) -> tuple[Times, Known]:
     """Times of accepted rows whose prices are others now, and what is known before the first of them."""
-    if not len(known.times) or not len(times) or _as_before(times, values, known):
+    if not len(known.times) or not len(times) or times[0] > known.times[-1] or _as_before(times, values, known):
         return _NO_TIMES, known
     row = np.minimum(times.searchsorted(known.times), len(times) - 1)
     now = values[row]
@@ -376,12 +401,13 @@ def _joined(base: Known, times: Times, values: Floats) -> Known:
         return base
     times = np.concatenate([base.times, times])[-MEMORY - 1 :]
     values = np.concatenate([base.values, values])[-MEMORY - 1 :]
+    newest = max(base.newest, int(times[-1]))
     if len(times) <= LEARNING:
-        return Known(times, values)
-    changes = _changes(times, values)
-    day, hour = np.sort(changes, axis=0), np.sort(changes[-RECENT:], axis=0)
-    first, second, third = (1.4826 * max(_median(day[:, i]), _median(hour[:, i])) for i in range(3))
-    return Known(times, values, (first, second, third))
+        return Known(times, values, newest=newest)
+    changes = np.ascontiguousarray(_changes(times, values).T)
+    day, hour = np.sort(changes), np.sort(changes[:, -RECENT:])
+    first, second, third = (1.4826 * max(_median(day[i]), _median(hour[i])) for i in range(3))
+    return Known(times, values, (first, second, third), newest)
 
 
 def _median(ordered: Floats) -> float:
@@ -460,7 +486,9 @@ def _sentences(facts: _Facts) -> Iterator[str]:
         way = "ahead of" if facts.skew_s > 0 else "behind"
         yield f"the server's clock is {abs(facts.skew_s):.0f} s {way} ours: set the one that is wrong"
     if facts.revised:
-        yield f"{len(facts.revised)} rows from {facts.revised[0]:%H:%M} on were revised by the server"
+        many = len(facts.revised) > 1
+        begin, end = (f"{len(facts.revised)} rows from", "on were") if many else ("the row of", "was")
+        yield f"{begin} {facts.revised[0]:%H:%M} {end} revised by the server"
 
 
 def _age(facts: _Facts) -> Iterator[str]:

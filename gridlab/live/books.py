@@ -62,7 +62,7 @@ class Books:
     """
 
     def __init__(self, config: Config) -> None:
-        self._config = config
+        self.config = config
         self._open: OrderedDict[pd.Timestamp, Placed] = OrderedDict()
         self.day = Day()
 
@@ -97,7 +97,7 @@ class Books:
             if row < len(known.times) and known.times[row] == interval.value:
                 placed = self._open.pop(interval)
                 quote = Quote(interval, *known.values[row].tolist())
-                outcome = account(placed.order, placed.before, inventory, quote, self._config, placed.services_paid)
+                outcome = account(placed.order, placed.before, inventory, quote, self.config, placed.services_paid)
                 if placed.expected is not None:
                     self._add(interval, outcome.profit, placed.expected)
                 done.append((interval, outcome))
@@ -105,10 +105,11 @@ class Books:
 
     def _add(self, interval: pd.Timestamp, profit: float, expected: float) -> None:
         date = interval.normalize()
-        if self.day.date != date:
+        if self.day.date is None or date > self.day.date:
             self.day = Day(date)
-        self.day.profit += profit
-        self.day.expected += expected
+        if date == self.day.date:
+            self.day.profit += profit
+            self.day.expected += expected
 
 
 def _order(row: pd.Series) -> Order:

@@ -10,6 +10,7 @@ import sqlite3
 import uuid
 from collections.abc import Mapping
 from contextlib import closing
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import pandas as pd
 
 from gridlab.errors import DataError, RunError
 from gridlab.live.journal_tables import INBOX, append_only, microseconds, timestamp
+from gridlab.live.state import MOST_COUNT
 from gridlab.sources.mara import MACHINES
 
 KINDS = ("pause", "resume", "risk", "override", "clear_override")
@@ -92,15 +94,17 @@ class Commands:
 
     def risk(self, value: float) -> str:
         """Ask that plans lean to the unfavourable end of the forecast by this much, in [0, 1]. [-]"""
-        if isinstance(value, bool) or not 0 <= value <= 1:
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
             raise DataError(f"risk must be in [0, 1], got {value}")
         return self._ask("risk", float(value))
 
     def override(self, counts: Mapping[str, int], until: pd.Timestamp) -> str:
         """Ask for an allocation, machines of each type (0 where one is missing), until a time, UTC."""
         for name, count in counts.items():
-            if name not in MACHINES or isinstance(count, bool) or count != int(count) or count < 0:
+            if name not in MACHINES or not _is_whole(count):
                 raise DataError(f"an override needs whole counts of {', '.join(MACHINES)}, got {count!r} of {name!r}")
+        if not isinstance(until, pd.Timestamp) or until is pd.NaT:
+            raise DataError(f"an override needs an end, got {until!r}: give a pd.Timestamp with its time zone")
         microseconds(until)
         whole = {name: int(counts.get(name, 0)) for name in MACHINES}
         return self._ask("override", {"counts": whole, "until": until.tz_convert("UTC").isoformat()})
@@ -148,7 +152,10 @@ def read_inbox(path: Path) -> tuple[Command, ...]:
         return ()
     except sqlite3.DatabaseError as error:
         raise RunError(f"the inbox {inbox} is damaged ({error}): remove it, and ask again") from error
-    return tuple(Command(row[0], timestamp(row[1]), *row[2:]) for row in rows)
+    try:
+        return tuple(Command(row[0], timestamp(row[1]).as_unit("ns"), *row[2:]) for row in rows)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RunError(f"the inbox {inbox} holds a time that is none ({error}): remove it, and ask again") from error
 
 
 def _add(connection: sqlite3.Connection, words: tuple[Any, ...]) -> None:
@@ -158,6 +165,11 @@ def _add(connection: sqlite3.Connection, words: tuple[Any, ...]) -> None:
         connection.execute(statement)
     connection.execute("INSERT INTO inbox (token, at, kind, value, by) VALUES (?, ?, ?, ?, ?)", words)
     connection.execute("COMMIT")
+
+
+def _is_whole(count: object) -> bool:
+    number = isinstance(count, Real) and not isinstance(count, bool)
+    return number and 0 <= float(count) <= MOST_COUNT and float(count).is_integer()  # type: ignore[arg-type]
 
 
 def _user() -> str:

@@ -35,6 +35,13 @@ class Bounds:
     token: tuple[float, float] = (0.0, 1000.0)
     jump: float = 12.0
 
+    def __post_init__(self) -> None:
+        for name in ("energy", "hash", "token"):
+            low, high = getattr(self, name)
+            if not low < high:
+                raise DataError(f"bounds.{name} must be a least and a greater price, got {low} and {high}")
+        _require("bounds.jump", self.jump, self.jump > 0, "above 0")
+
 
 @dataclass(frozen=True)
 class Config:

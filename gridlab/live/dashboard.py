@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from gridlab.sources.mara import Inventory
 
 LOG = logging.getLogger(__name__)
 
+Known = Callable[[], tuple[Config | None, Inventory | None]]
+
 UNHEARD_S = 300.0
 """How long a kernel looks on for a page that was not heard of; then it rests, and Voila ends it."""
 
@@ -37,6 +40,7 @@ def dashboard(
     market_tz: str = "UTC",
     config: Config | None = None,
     inventory: Inventory | None = None,
+    known: Known | None = None,
     clock: Callable[[], pd.Timestamp] | None = None,
     watch: bool | None = None,
 ) -> "Dashboard":
@@ -60,6 +64,9 @@ def dashboard(
         The site; without it no cap is shown and no override can be asked for.
     inventory : Inventory, optional
         The machine types; without it the power of all machines is shown as one.
+    known : callable, optional
+        The site and its machine types as far as they are known now, asked for whenever the loop has begun or decided;
+        in place of `config` and `inventory`.
     clock : callable, optional
         The time by the site's clock, UTC. The computer's clock when omitted; where the site is simulated, the time of
         its last decision.
@@ -83,7 +90,7 @@ def dashboard(
     view = View(_known_zone(market_tz), config, inventory)
     if (earlier := _OPEN.pop(_key(reader), None)) is not None:
         earlier.close()
-    made = Dashboard(reader, commands=commands, view=view, refresh_s=refresh_s, clock=clock)
+    made = Dashboard(reader, commands=commands, view=view, refresh_s=refresh_s, clock=clock, known=known)
     made.refresh()
     if _somebody_looks_on() if watch is None else watch:
         made.watch()
@@ -111,13 +118,18 @@ class Dashboard:
         view: View,
         refresh_s: float,
         clock: Callable[[], pd.Timestamp] | None,
+        known: Known | None = None,
     ) -> None:
         self._source, self._view, self._refresh_s, self._clock = reader, view, refresh_s, clock
         self._reader: JournalReader | None = None
         self._seen: Seen | None = None
         self._drawn: tuple[Any, ...] | None = None
         self._pictures: dict[str, Picture] = {}
-        self._decided, self._decided_at = None, time.monotonic()
+        self._known = known
+        self._known_at: tuple[Any, ...] | None = None
+        self._decided: int | None = None
+        self._decided_at: float | None = None
+        self._pace: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._heard_at = time.monotonic()
         self._controls = Controls(commands, view, self._now, self._show_again) if commands is not None else None
@@ -150,8 +162,10 @@ class Dashboard:
             for name, one in self._pictures.items()
         )
         above = "".join(part.value for part in (self._head, self._problem, self._alerts, self._tiles))
-        below = self._events.value + self._journal.value
-        grid = f'<div class="gl-grid">{figures}</div>'
+        wide = "" if self._beside else "gl-wide"
+        events = f'<div class="{wide}">{self._events.value}</div>'
+        grid = f'<div class="gl-grid">{figures}{events}</div>'
+        below = self._services.value + self._journal.value
         return f'<div class="gl-page gl-static">{words.style_html()}{above}{grid}{below}</div>'
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
@@ -163,12 +177,12 @@ class Dashboard:
     def _make(self) -> None:
         import ipywidgets as widgets
 
-        parts = [widgets.HTML() for _ in range(6)]
-        self._head, self._problem, self._alerts, self._tiles, self._events, self._journal = parts
+        parts = [widgets.HTML() for _ in range(7)]
+        self._head, self._problem, self._alerts, self._tiles, self._services, self._journal, self._events = parts
         self._figures = {name: widgets.HTML() for name in FIGURES}
         for name in _TALL:
             self._figures[name].add_class("gl-tall")
-        grid = widgets.Box(list(self._figures.values()))
+        grid = widgets.Box([*self._figures.values(), self._events])
         grid.add_class("gl-grid")
         controls = widgets.HTML('<p class="gl-card">This page only shows: it was opened without controls.</p>')
         asked = self._controls.box if self._controls else controls
@@ -177,7 +191,7 @@ class Dashboard:
         here.on_click(lambda _: self._heard())
         style = widgets.HTML(words.style_html())
         style.layout.display = "none"
-        children = [style, *parts[:4], asked, grid, *parts[4:], here]
+        children = [style, *parts[:4], asked, grid, *parts[4:6], here]
         self.tree = widgets.VBox(children)
         self.tree.add_class("gl-page")
         self.tree.observe(lambda _: self.close(), "comm")
@@ -204,6 +218,7 @@ class Dashboard:
         """Read the journal and show all but the figures; where that fails, a sentence says why."""
         try:
             seen = look(self._open(), self._clock, self._view)
+            self._learn(seen)
             self._show(seen)
         except Exception as error:
             LOG.warning("the journal could not be read: %s", error)
@@ -225,15 +240,27 @@ class Dashboard:
                 self._reader = self._source
         return self._reader
 
+    def _learn(self, seen: Seen) -> None:
+        """Ask again what the site is, where it was not known yet or the loop has begun or decided since."""
+        at = seen.status.get("since"), seen.status.get("n_decisions")
+        is_known = self._view.config is not None and self._view.inventory is not None
+        if self._known is None or (is_known and at == self._known_at):
+            return
+        config, inventory = self._known()
+        self._view, self._known_at = replace(self._view, config=config, inventory=inventory), at
+        if self._controls is not None:
+            self._controls.view = self._view
+
     def _show(self, seen: Seen) -> None:
         view, age = self._view, self._age(seen)
         self._head.value = (
-            words.header_html(seen, view, age)
+            words.header_html(seen, view, age, self._pace)
             + f'<span hidden data-beat="{time.time():.1f}" data-every="{self._refresh_s:g}"></span>'
         )
         self._alerts.value = words.alerts_html(seen, view)
         self._tiles.value = words.tiles_html(seen, view)
         self._events.value = words.events_html(seen, view)
+        self._services.value = words.services_html(seen, view)
         self._journal.value = words.journal_html(seen, view)
         if self._controls is not None:
             self._controls.show(seen)
@@ -244,8 +271,14 @@ class Dashboard:
             self._say_problem(f"The figures could not be drawn ({_one_line(made)}); those shown are older.")
             return
         self._pictures, self._drawn = made, fingerprint(seen)
-        for name, one in made.items():
-            self._figures[name].value = figure_html(one)
+        for name, shown in self._figures.items():
+            shown.value = figure_html(made[name]) if name in made else ""
+        (self._events.remove_class if self._beside else self._events.add_class)("gl-wide")
+
+    @property
+    def _beside(self) -> bool:
+        """Whether an odd number of figures leaves room for the events beside the last."""
+        return (len(self._pictures) + len(_TALL)) % 2 == 1
 
     def _say_problem(self, sentence: str) -> None:
         since = ""
@@ -258,13 +291,21 @@ class Dashboard:
         return site_time(self._clock, self._seen.status if self._seen else {})
 
     def _age(self, seen: Seen) -> float | None:
-        """Time since the last step: by the site's clock, or by a watch where a simulated site's clock is not given."""
+        """
+        Time since the last step: by the site's clock, or by a watch where a simulated site's clock is not given.
+
+        A watch knows nothing before a step was seen to be taken, while its loop may have stood for long.
+        """
         age = age_s(seen)
         if self._clock is not None or not seen.status.get("simulated") or age is None:
             return age
-        if (decided := seen.status.get("n_decisions")) != self._decided:
-            self._decided, self._decided_at = decided, time.monotonic()
-        return time.monotonic() - self._decided_at
+        now, decided = time.monotonic(), int(seen.status.get("n_decisions") or 0)
+        if self._decided is not None and decided > self._decided:
+            if self._decided_at is not None:
+                self._pace = (now - self._decided_at) / (decided - self._decided)
+            self._decided_at = now
+        self._decided = decided
+        return None if self._decided_at is None else now - self._decided_at
 
 
 def _try_pictures(seen: Seen, view: View) -> dict[str, Picture] | Exception:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from gridlab.dispatch.limits import celsius
 from gridlab.dispatch.order import Order, Readings
 from gridlab.dispatch.protocols import Protected
 from gridlab.live.believed import Believed
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 def readings_of(state: State) -> Readings:
     """What the sensors say; a state of charge that cannot be is none, and the modelled one stands for it."""
     soc = state.readings.soc_share
-    if soc is None or not 0 <= soc <= 1:
-        return replace(state.readings, soc_share=state.soc_share)
-    return state.readings
+    if soc is state.soc_share or (soc is not None and 0 <= soc <= 1):
+        return state.readings
+    return replace(state.readings, soc_share=state.soc_share)
 
 
 def after(
@@ -42,7 +43,7 @@ def after(
         started=_started(state, order, config),
         soc_share=_charged(readings.soc_share, order, config),
         room_c=_warmed(state, order, inventory, config),
-        warm_at=state.now if state.readings.temperature_c is not None else state.warm_at,
+        warm_at=state.warm_at if celsius(state.readings) is None else state.now,
         known=seen.known,
         beliefs=beliefs,
     )
@@ -77,8 +78,9 @@ def _warmed(state: State, order: Order, inventory: Inventory, config: Config) ->
     cooling = config.cooling
     if cooling is None or cooling.room_mwh_per_c == 0 or state.room_c is None:
         return state.room_c
-    limits = protection(config, inventory)
-    outside = state.readings.outside_c if state.readings.outside_c is not None else limits.outside_c
+    outside = state.readings.outside_c
+    if outside is None or not -60 <= outside <= 60:
+        outside = protection(config, inventory).outside_c
     heat = sum(order.counts[name] * inventory.power[name] for name in config.cooled) * config.scaling.power_mw
     removed = cooling.heat_mw(order.cooling_mw, outside)
     warmed: float = cooling.room_after(state.room_c, (heat - removed) * STEP_HOURS, outside, STEP_HOURS)

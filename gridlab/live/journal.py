@@ -232,7 +232,7 @@ class Journal:
             while self._waiting:
                 try:
                     self._commit(self._waiting[0])
-                except (sqlite3.Error, DataError) as error:
+                except Exception as error:
                     if is_of_the_file(error):
                         self._note(error)
                         return False

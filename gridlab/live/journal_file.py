@@ -51,6 +51,8 @@ def prepare(connection: sqlite3.Connection, path: Path, site: str, simulated: bo
 
 def require_journal(connection: sqlite3.Connection, path: Path) -> int:
     """The version of a journal; what is none, or is newer than this gridlab, is refused."""
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        raise DataError(f"the journal {path} is empty or being made: ask again once a loop runs")
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise DataError(f"{path} is a SQLite file but no journal of a live site: name another file")
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])

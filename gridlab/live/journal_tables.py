@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from numbers import Integral
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -141,7 +142,7 @@ class DecisionRow:
     Raises
     ------
     DataError
-        If a time has no time zone, the interval is off the grid, or a machine type is missing or negative.
+        If a time has no time zone, the interval is off the grid, or a count is missing, negative or not whole.
     """
 
     interval: pd.Timestamp
@@ -168,9 +169,9 @@ class DecisionRow:
     def __post_init__(self) -> None:
         if microseconds(self.interval) % (STEP // pd.Timedelta(microseconds=1)):
             raise DataError(f"a decision's interval must start on the grid of 5 minutes, got {self.interval}")
-        if set(self.counts) != set(MACHINES) or min(self.counts.values()) < 0:
+        if set(self.counts) != set(MACHINES) or not all(map(_is_count, self.counts.values())):
             raise DataError(
-                f"a decision needs counts, at least 0, of {', '.join(MACHINES)}: {self.interval} has {self.counts}"
+                f"a decision needs whole counts of {', '.join(MACHINES)}, at least 0: {self.interval} has {self.counts}"
             )
         if self.forecast is not None and np.shape(self.forecast.values)[:2] != (len(SERIES), len(FAN)):
             raise DataError(
@@ -209,6 +210,10 @@ def timestamp(value: int) -> pd.Timestamp:
 def fan_columns() -> pd.MultiIndex:
     """The columns of a forecast read back: series by mean and quantiles."""
     return pd.MultiIndex.from_tuples(list(product(SERIES, FAN)), names=["series", "level"])
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
 
 
 def _one_of(column: str, *values: str) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gridlab.days import Floats
-from gridlab.live.believed import Believed, known_rows
+from gridlab.live.believed import NEVER, Believed, Known, Rows, Times, believed, rows_of
 from gridlab.live.config import STEP, Config
 from gridlab.live.state import State
 from gridlab.sources.mara import Quote
@@ -22,8 +23,7 @@ LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)
 
 STEPS_A_DAY = 288
 
-MOST_MISSING = STEPS_A_DAY
-"""Intervals without a row that the forecast is told of; of a longer gap the last so many."""
+_STEP_NS = STEP.value
 
 
 class Fan(NamedTuple):
@@ -38,53 +38,66 @@ def forecast(state: State, seen: Believed, config: Config) -> "tuple[Beliefs | N
     """What is believed after the rows that are new, and the forecast from the last of them."""
     from gridlab.forecast.intraday import predict
 
-    last = state.known.times[-1] if len(state.known.times) else None
-    beliefs = _observed(state.beliefs, last, seen.times, seen.values, config)
+    beliefs = _observed(state.beliefs, state.known.newest, seen.times, seen.values, config)
     return beliefs, None if beliefs is None else predict(beliefs, config.horizon_steps, LEVELS)
 
 
-def _observed(
-    beliefs: "Beliefs | None", last: int | None, times: np.ndarray, values: Floats, config: Config
-) -> "Beliefs | None":
-    """Beliefs after new rows; intervals between them that have none count as missing."""
+def _observed(beliefs: "Beliefs | None", last: int, times: Times, values: Floats, config: Config) -> "Beliefs | None":
+    """Beliefs after new rows; intervals between them that have none count as missing, whole days of them as none."""
     from gridlab.forecast.intraday import observe_all, start
 
     if not len(times):
         return beliefs
-    beliefs = start(3, n_leads=config.horizon_steps, levels=LEVELS) if beliefs is None else beliefs
-    first = times[0] if last is None else max(last + STEP.value, times[-1] - MOST_MISSING * STEP.value)
-    grid = np.full(((times[-1] - first) // STEP.value + 1, 3), np.nan)
-    inside = times >= first
-    grid[(times[inside] - first) // STEP.value] = values[inside]
-    slots = (first // STEP.value + np.arange(len(grid))) % STEPS_A_DAY
-    return observe_all(beliefs, grid, slots)
+    if beliefs is None or last == NEVER:
+        beliefs, last = start(3, n_leads=config.horizon_steps, levels=LEVELS), int(times[0]) - _STEP_NS
+    first = last // _STEP_NS + 1
+    first += max((int(times[-1]) // _STEP_NS - first) // STEPS_A_DAY - 1, 0) * STEPS_A_DAY
+    return observe_all(beliefs, *_every_row(first, Rows(times, values)))
+
+
+def _every_row(first: int, rows: Rows) -> tuple[Floats, NDArray[np.int64]]:
+    """Rows from interval `first` since 1970 on, NaN where one is missing, and their slots of the day."""
+    places = rows.times // _STEP_NS - first
+    begin, grid = int(places.searchsorted(0)), np.full((int(places[-1]) + 1, 3), np.nan)
+    grid[places[begin:]] = rows.values[begin:]
+    return grid, np.arange(first, first + len(grid)) % STEPS_A_DAY
 
 
 def prices_now(seen: Believed, outlook: "Outlook | None", interval: pd.Timestamp) -> Quote | None:
     """The prices of the interval: the row that is there, or where it is late what is expected of it."""
     if seen.quote is None or seen.quote.time >= interval or outlook is None:
         return seen.quote
-    lead = (interval - seen.quote.time) // STEP
-    return Quote(interval, *outlook.mean[:, lead - 1].tolist()) if lead <= outlook.mean.shape[1] else None
+    lead = min((interval - seen.quote.time) // STEP, outlook.mean.shape[1])
+    return Quote(interval, *outlook.mean[:, lead - 1].tolist())
 
 
 def learned(state: State, prices: pd.DataFrame, config: Config) -> State:
     """
-    A state that has learned recorded prices, for a loop that begins again.
+    A state that has learned recorded prices as it would have had they come one by one, for a loop that begins again.
 
     Parameters
     ----------
     state : State
         The state, as `from_json` gives it.
     prices : DataFrame
-        Rows that were accepted before, by the start of their interval.
+        Recorded rows, by the start of their interval; those that are not believed teach nothing.
     config : Config
         The site.
     """
-    known = known_rows(prices)
-    values = prices[["price", "hash_price", "token_price"]].to_numpy(float)
-    beliefs = _observed(None, None, prices.index.as_unit("ns").asi8, values, config)
-    return replace(state, known=known, beliefs=beliefs)
+    known, accepted = _accepted(prices, config)
+    return replace(state, known=known, beliefs=_observed(None, NEVER, *accepted, config))
+
+
+def _accepted(prices: pd.DataFrame, config: Config) -> tuple[Known, Rows]:
+    """What is known after recorded prices, and their rows that were believed."""
+    times, values = rows_of(prices)
+    known, accepted = Known(), [Rows(times[:0], values[:0])]
+    for i, time in enumerate(times.tolist()):
+        begin = int(times.searchsorted(known.newest, "right"))
+        seen = believed(Rows(times[begin : i + 1], values[begin : i + 1]), pd.Timestamp(time, tz="UTC"), config, known)
+        known = seen.known
+        accepted.append(Rows(seen.times, seen.values))
+    return known, Rows(*(np.concatenate(parts) for parts in zip(*accepted, strict=True)))
 
 
 def errors_of(prices: pd.DataFrame, config: Config) -> Iterator[Floats]:
@@ -103,10 +116,12 @@ def errors_of(prices: pd.DataFrame, config: Config) -> Iterator[Floats]:
     """
     from gridlab.forecast.intraday import observe, start
 
-    grid = prices[["price", "hash_price", "token_price"]].asfreq(STEP)
-    slots = (grid.index.as_unit("ns").asi8 // STEP.value % STEPS_A_DAY).tolist()
+    _, rows = _accepted(prices, config)
+    if not len(rows.times):
+        return
     beliefs = start(3, n_leads=config.horizon_steps, levels=LEVELS)
-    for row, slot in zip(grid.to_numpy(float), slots, strict=True):
+    grid, slots = _every_row(int(rows.times[0]) // _STEP_NS, rows)
+    for row, slot in zip(grid, slots.tolist(), strict=True):
         beliefs = observe(beliefs, row, slot)
         expected = beliefs.expected_error
         yield beliefs.last_error / np.where(expected > 0, expected, np.nan)

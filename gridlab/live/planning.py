@@ -7,13 +7,14 @@ allocation and for how long it has run, and all of them are whole machines under
 stores heat are planned first, by the site's linear programme with machines that can be split; what they leave of the
 cap is then allocated.
 
-With a chiller the meter's cap has to hold beside that of the machines. Its power follows a convex curve in the heat,
-which the knapsack meets by tangents: the best of the allocations for each is taken, at the curve's own power.
+With a chiller the meter's cap has to hold beside that of the machines. Its power follows a curve in the heat: of every
+heat that whole machines can give off, the best machines with it and the best beside it are compared, at the curve's own
+power. Where the machines' powers have no common unit they are taken as multiples of one that they all but have.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -22,12 +23,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gridlab.assets import Battery, Machine, Site, SiteState
-from gridlab.dispatch.order import cooling_for
+from gridlab.dispatch.order import SOC_HIGH, SOC_LOW, cooling_for
 from gridlab.errors import DataError, PlanError
 from gridlab.live.choices import MANY, Choice, Task, sequence
 from gridlab.live.config import STEP, STEP_HOURS, Config
 from gridlab.live.hindsight import Hindsight, baseline_best_machine, best_machine_counts, hindsight, hindsight_step
 from gridlab.mpc.segments import Segments
+from gridlab.programme import SOLVERS
 from gridlab.sources.mara import MACHINES, Inventory, Quote
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ UNFAVOURABLE = (0.9, 0.1, 0.1)
 """Quantiles of the energy, hash and token price to which a plan leans: dear energy, cheap products."""
 
 _END_SEGMENTS = 10
+_CLEAR = 1e-3  # of the state of charge, by which plans stay inside the protocol's limits
 
 
 class Fan(Protocol):
@@ -143,7 +146,7 @@ class Planner:
     """
 
     def __init__(self, config: Config) -> None:
-        self.config = config
+        self.config = config = replace(config, battery=_within_protocol(config.battery))
         self._programmes: dict[Inventory, SitePlanner] = {}
         self._cost = np.array([float(config.switching_cost.get(name, 0.0)) for name in MACHINES])
         minutes = np.array([float(config.dwell_minutes.get(name, 0.0)) for name in MACHINES])
@@ -375,6 +378,8 @@ class Planner:
 
     def _read(self, task: Task, plans: Mapping[str, "SitePlan"]) -> _Stores:
         """Battery, room and machines off the programme's plans."""
+        if any(plan.solver not in SOLVERS[:2] for plan in plans.values()):
+            raise PlanError("the programme was not solved to its tolerance")
         columns = {name: values for plan in plans.values() for name, values in plan.columns.items()}
         unit = self.config.scaling.power_mw
         most = np.full(len(MACHINES), MANY, np.int64)
@@ -404,9 +409,17 @@ class Planner:
             if cooled:
                 sites["cooled_"] = Site(cap_mw, 0.0, machines=cooled, cooling=config.cooling)
             self._programmes[inventory] = SitePlanner(
-                sites, STEP_HOURS, value_at_the_end, strict=False, shares_budget=True
+                sites, STEP_HOURS, value_at_the_end, strict=False, shares_budget=True, solvers={SOLVERS[0]: {}}
             )
         return self._programmes[inventory]
+
+
+def _within_protocol(battery: Battery | None) -> Battery | None:
+    """The battery between the states of charge at which its protocol steps in."""
+    if battery is None:
+        return None
+    low, high = max(battery.soc_min, SOC_LOW + _CLEAR), min(battery.soc_max, SOC_HIGH - _CLEAR)
+    return replace(battery, soc_min=low, soc_max=high) if low < high else battery
 
 
 def value_at_the_end(window: "Window", battery: Battery) -> Segments:

@@ -27,6 +27,8 @@ from gridlab.sources.mara import MACHINES, Inventory, parse_inventory
 _TABLES = (
     "decisions", "sends", "outcomes", "events", "commands", "loops", "prices", "replies",
 )  # fmt: skip
+_COMMANDS = "SELECT token, at, kind, value, by, applied_at, detail FROM commands"
+_COMMAND = {"at": "time", "kind": "text", "value": "text", "by": "text", "applied_at": "time", "detail": "text"}
 _MS = tuple(f"ms_{stage}" for stage in STAGES)
 _MONEY = ("revenue", "cost", "services_paid", "switching", "profit", "best_machine", "hindsight")
 _REALS = ("power_mw", "cooling_mw", "battery_mw", "services_mw", "soc_share", "temperature_c", "expected_profit")
@@ -140,17 +142,18 @@ class Reader:
 
     def commands(self, since: pd.Timestamp | None = None) -> pd.DataFrame:
         """What people asked: ``at, kind, value, by, applied_at`` (NaT until the loop applies it) and ``detail``."""
-        done = {
-            row[0]: row[1:] for row in self._rows("SELECT token, at, kind, value, by, applied_at, detail FROM commands")
-        }
+        done = {row[0]: row[1:] for row in self._rows(_COMMANDS)}
         waiting = [
             (microseconds(one.at), one.kind, one.value, one.by, None, "")
             for one in read_inbox(self.path)
             if one.token not in done
         ]
         rows = sorted((row for row in [*done.values(), *waiting] if row[0] >= _from(since)[0]), key=lambda row: row[0])
-        kinds = {"at": "time", "kind": "text", "value": "text", "by": "text", "applied_at": "time", "detail": "text"}
-        return _table(rows, kinds)
+        return _table(rows, _COMMAND)
+
+    def obeyed(self) -> pd.DataFrame:
+        """What people asked and the loop has done, in the order in which it did, as `commands` has them."""
+        return _table([row[1:] for row in self._rows(f"{_COMMANDS} WHERE detail = '' ORDER BY id")], _COMMAND)
 
     def bids(self, since: pd.Timestamp | None = None) -> pd.DataFrame:
         """Bids for services and their awards: ``time, bidder, service, quantity_mw, price, award_mw, payment``."""

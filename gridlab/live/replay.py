@@ -8,6 +8,7 @@ from gridlab.dispatch.order import Protection
 from gridlab.dispatch.protocols import draw_mw
 from gridlab.errors import DataError
 from gridlab.live.accounts import Outcome
+from gridlab.live.believed import Rows, rows_of
 from gridlab.live.books import Books, Placed
 from gridlab.live.config import STEP, Config
 from gridlab.live.limits import protection
@@ -15,9 +16,6 @@ from gridlab.live.loop import Site
 from gridlab.live.state import first_state
 from gridlab.live.step import Decision, step
 from gridlab.sources.mara import MACHINES, Inventory
-
-ROWS = 4
-"""Rows of prices that a step is shown: those before it has learned."""
 
 
 class Replay(NamedTuple):
@@ -82,13 +80,14 @@ def replay(
     delay = pd.Timedelta(seconds=delay_s)
     limits = protection(config, inventory)
     state = first_state(table.index[0], config)
+    times, values = rows_of(table)
     outcomes = []
     for i, interval in enumerate(table.index):
         before = state.at(interval + delay, readings=site.readings(), bids=site.bids(interval))
-        decision = step(before, table.iloc[max(0, i + 1 - ROWS) : i + 1], inventory, config)
+        begin = int(times.searchsorted(state.known.newest, "right"))  # those before it has learned
+        decision = step(before, Rows(times[begin : i + 1], values[begin : i + 1]), inventory, config)
         state = decision.state
-        paid = 0.0 if decision.services is None else decision.services.paid
-        books.place(interval, Placed(decision.order, before.order, paid, decision.expected_profit))
+        books.place(interval, Placed(decision.order, before.order, decision.services_paid, decision.expected_profit))
         outcomes += books.settle(decision.seen.known, inventory)
         rows.append(_row(decision, limits))
     return Replay(_decisions(rows, table.index), _outcomes(outcomes))

@@ -1,16 +1,26 @@
-"""A step's decision as the journal's row, and as the conditions that people are told of."""
+"""A step's decision as the journal's row and as conditions that people are told of, and the state read back."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
-from gridlab.live.config import STEP
+from gridlab.errors import DataError
+from gridlab.live.books import IN_FORCE
+from gridlab.live.config import STEP, Config
+from gridlab.live.journal import Recalled
 from gridlab.live.journal_tables import FAN, Bid, DecisionRow, Event, Fan
-from gridlab.live.learning import LEVELS
+from gridlab.live.learning import LEVELS, learned
+from gridlab.live.reading import Reader
 from gridlab.live.standing import Condition
-from gridlab.live.state import to_json
+from gridlab.live.state import Asked, State, from_json, to_json
 from gridlab.live.step import Decision
-from gridlab.sources.mara import Inventory
+from gridlab.sources.mara import MACHINES, Inventory
+
+LEARN_FROM = pd.Timedelta(days=8)
+"""How far back recorded prices are learned from by a loop that begins again."""
 
 
 def row_of(
@@ -61,6 +71,47 @@ def conditions_of(decision: Decision) -> Iterator[Condition]:
         yield Condition("protocol", fired.name, fired.reason, fired.severity)
     for fallback in decision.fallbacks:
         yield Condition("fallback", fallback.name, fallback.text)
+
+
+def resumed(last: Recalled, reader: Reader, config: Config) -> tuple[State, pd.DataFrame]:
+    """
+    The state with which a loop begins again, and the recorded prices that it has learned from.
+
+    The journal has every row that the server gave: those ahead of the clock are left out. What people asked is taken
+    from the commands, for the last of them may have been applied after the last decision.
+
+    Parameters
+    ----------
+    last : Recalled
+        The last decision.
+    reader : Reader
+        The journal's.
+    config : Config
+        The site.
+    """
+    state = from_json(last.state)
+    recorded = reader.prices(last.interval - LEARN_FROM)[: state.now]
+    state = replace(state, asked=_asked(reader))
+    return learned(state, recorded, config) if len(recorded) else state, recorded
+
+
+def in_force(state: State, reader: Reader) -> State:
+    """The state of a journal's last decision, with what was in force before it where it was not carried out."""
+    decisions = reader.decisions(state.interval - LEARN_FROM)
+    if decisions.empty or decisions["status"].iloc[-1] in (*IN_FORCE, "kept"):
+        return state
+    sent = decisions[decisions["status"].isin(IN_FORCE)]
+    counts = {name: 0 if sent.empty else int(sent[name].iloc[-1]) for name in MACHINES}
+    started = tuple(one for one in state.started if one[0] < state.interval)
+    return replace(state, order=replace(state.order, counts=counts), started=started)
+
+
+def _asked(reader: Reader) -> Asked:
+    asked = Asked()
+    for row in reader.obeyed().itertuples():
+        with suppress(DataError):  # no longer what an earlier gridlab took for a command
+            asked = asked.after(str(row.kind), str(row.value))
+    return asked
 
 
 def _fan(decision: Decision) -> Fan | None:

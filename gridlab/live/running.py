@@ -14,18 +14,19 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from gridlab.errors import DataError, ServerError
+from gridlab.errors import DataError, RunError, ServerError
 from gridlab.files import project_path
 from gridlab.live.alerts import Sink, Webhook, to_log
 from gridlab.live.clock import SimulatedClock
-from gridlab.live.config import Config
+from gridlab.live.config import STEP, Config
 from gridlab.live.inputs import bids_of, read_readings
 from gridlab.live.logs import open_log
 from gridlab.live.loop import Site
 from gridlab.live.page.serving import is_loopback
+from gridlab.live.reading import Reader
 from gridlab.live.starting import joined
 from gridlab.live.watching import Watch
-from gridlab.sources.mara.keys import ApiKey, key_from, redact
+from gridlab.sources.mara.keys import ENVIRONMENT, ApiKey, key_from, redact
 
 URL = "https://mara-hackathon-api.onrender.com"
 """Where the API was at the event of 2025-06-21."""
@@ -82,7 +83,7 @@ def run_site(
     Raises
     ------
     RunError
-        If a loop already runs the site.
+        If a loop already runs the site, or it ends while its journal cannot be written.
     DataError, ServerError
         As of `joined`.
     """
@@ -90,12 +91,14 @@ def run_site(
     site = _site(readings_path, bids_path)
     with ExitStack() as stack:
         key = key_from(path=key_path)
-        address, simulated = _server(stack, url, key, config, speed, seed)
-        key = key if not simulated else _simulated_key(path, address, config)
+        address, simulated = _server(stack, url, key, config, speed, seed, path)
+        if simulated and key_path is None:  # the environment's is another server's
+            key = _simulated_key(path, address, config)
         log = stack.enter_context(open_log(path.with_name(path.name + ".log"), redact=[lambda text: redact(text, key)]))
         sinks: dict[str, Sink] = {"log": to_log(log)}
         if webhook is not None:
-            sinks["webhook"] = stack.enter_context(Webhook(webhook)).send
+            hook = Webhook(webhook, site=config.site, simulated=simulated, redact=[lambda text: redact(text, key)])
+            sinks["webhook"] = stack.enter_context(hook).send
         loop = stack.enter_context(
             joined(
                 address,
@@ -112,20 +115,37 @@ def run_site(
         stack.enter_context(_stopping(stop))
         echo(f"{'SIMULATED: ' if simulated else ''}site {config.site!r} of {address}, journal {path}")
         echo(f"Look on with: gridlab live-page {path}")
-        return loop.run(steps=steps, stop=stop)
+        made = loop.run(steps=steps, stop=stop)
+        if not loop.journal.flush():
+            raise RunError(f"the loop has ended with {loop.journal.waiting} rows not recorded: {loop.journal.problem}")
+        return made
 
 
 def _server(
-    stack: ExitStack, url: str | None, key: ApiKey | None, config: Config, speed: float, seed: int
+    stack: ExitStack, url: str | None, key: ApiKey | None, config: Config, speed: float, seed: int, path: Path
 ) -> tuple[str, bool]:
     """The server's address, and whether it is a simulated one."""
     if url is None and key is None:
         from gridlab.live.simulator import running
 
         options: dict[str, Any] = {"clock": "wall"} if speed == 1 else {"clock": "fast", "speed": speed}
+        if (after := _after(path)) is not None:
+            options = {"clock": "fast", "speed": speed, "start": after}
         return stack.enter_context(running(**options, cap_power=config.cap_power, seed=seed)), True
     address = url or URL
+    try:
+        urlsplit(address)
+    except ValueError as error:
+        raise DataError(f"the address of the server cannot be read ({error}): copy it again") from error
     return address, is_loopback(urlsplit(address).hostname or "") and _has_clock(address)
+
+
+def _after(path: Path) -> pd.Timestamp | None:
+    """Where a simulated clock goes on from: the interval after the journal's last, where that lies ahead."""
+    if not path.exists():
+        return None
+    last = Reader(path).status()["last_interval"]
+    return last + STEP if last is not None and last + STEP > pd.Timestamp.now("UTC") else None
 
 
 def _has_clock(url: str) -> bool:
@@ -200,7 +220,8 @@ def _reporter(path: Path, echo: Callable[[str], object]) -> Callable[[pd.Timesta
         running[:] = [one for one in running if one.poll() is None]
         given = ["-p", f"journal_path={path}", "-p", f"day={day:%Y-%m-%d}"]
         command = [sys.executable, "-m", "gridlab.cli", "run", "live_day", *given]
-        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=project_path(".")))
+        names = {name: value for name, value in os.environ.items() if name != ENVIRONMENT}
+        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=project_path("."), env=names))
         echo(f"The report of {day:%Y-%m-%d} is being made in {project_path('reports') / 'live_day'}.")
 
     return report

@@ -145,6 +145,7 @@ class _Way(NamedTuple):
     clock: Clock
     in_flight_s: float
     skew_s: float
+    ms_before: float = 0.0
 
 
 def send(
@@ -156,6 +157,7 @@ def send(
     *,
     in_flight_s: float = IN_FLIGHT_S,
     skew_s: float = SKEW_S,
+    ms_before: float = 0.0,
 ) -> Sent:
     """
     Send a recorded decision, once, after whatever is open before it has been settled.
@@ -176,6 +178,8 @@ def send(
         How long a request may be under way. [s]
     skew_s : float
         How far the server's clock may be behind ours; less than an interval. [s]
+    ms_before : float
+        How long recording the decision took, which counts as the journal's. [ms]
 
     Returns
     -------
@@ -188,7 +192,7 @@ def send(
     DataError
         If the decision is settled already or unknown, or `counts` are not those recorded.
     """
-    way = _Way(journal, client, clock, in_flight_s, skew_s)
+    way = _Way(journal, client, clock, in_flight_s, skew_s, ms_before)
     try:
         unsettled = journal.unsettled()
     except RunError as error:
@@ -289,7 +293,7 @@ def _attempt(way: _Way, one: Unsettled, baseline: pd.Timestamp | None) -> Sent:
         way.journal.record_send(one.id, "sending", at, attempt=attempt, updated_at=baseline)
     except RunError as error:
         return Sent(one.id, "sending" if one.attempt else "decided", at, problem=str(error))
-    ms_journal = 1000 * (time.perf_counter() - began)
+    ms_journal = way.ms_before + 1000 * (time.perf_counter() - began)
     if way.clock.now() > at + pd.Timedelta(seconds=way.in_flight_s / 2):
         return Sent(one.id, "sending", at, problem="writing the journal took too long: the request was not made")
     began = time.perf_counter()

@@ -33,12 +33,23 @@ def read_config(path: str | Path) -> Config:
         If the file cannot be read, a name is not a field, or a value is of the wrong type or outside its range.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), _Strict)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error}): give a YAML file of settings") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise DataError(f"{path} is not YAML ({' '.join(str(error).split())}): correct it") from error
-    return config_of(values or {}, where=str(path))
+    return config_of({} if values is None else values, where=str(path))
+
+
+class _Strict(yaml.SafeLoader):
+    """Reads YAML as the safe loader does, and takes a name that is there twice for a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        twice = next((key for key, _ in node.value if names.count(key.value) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice.value!r} is there twice", twice.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def config_of(values: Mapping[str, Any], *, where: str = "the settings") -> Config:

@@ -2,22 +2,26 @@
 
 import hashlib
 import logging
+import threading
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
+from gridlab.errors import DataError, ServerError
 from gridlab.live.clock import SimulatedClock, WallClock
 from gridlab.live.config import Config
 from gridlab.live.journal import Journal
 from gridlab.live.loop import Clock, DayEnded, Loop, Site
 from gridlab.live.watching import Watch
 from gridlab.sources.mara.client import MaraClient
-from gridlab.sources.mara.keys import ApiKey
+from gridlab.sources.mara.keys import ENVIRONMENT, ApiKey
 
 if TYPE_CHECKING:
     from gridlab.sources.mara.records import Exchange
@@ -65,17 +69,24 @@ def joined(
     RunError
         If a loop already runs the site, or the journal is damaged or of a newer version.
     DataError
-        If the journal is another site's, or the address or the key is none.
+        If the journal is another site's, the address is none, or the key is missing or not accepted.
     ServerError
         If a simulated server does not answer.
     """
+    if key is None and not simulated:
+        raise DataError(f"the site at {url} needs its API key: set {ENVIRONMENT}, or name a file that holds it")
+    if not config.site.strip():
+        raise DataError(f"a site needs a name, got {config.site!r}: name it in its settings")
     watch = watch or Watch()
-    clock: Clock = SimulatedClock(url) if simulated else WallClock()
+    clock: Clock = _Steady(SimulatedClock(url)) if simulated else WallClock()
     with ExitStack() as stack:
         lock = None if key is None else hashlib.sha256(f"{url} {key.reveal()}".encode()).hexdigest()[:16]
         journal = stack.enter_context(Journal.open(journal_path, site=config.site, simulated=simulated, lock_name=lock))
 
+        statuses: list[int | None] = []
+
         def heard(exchange: "Exchange") -> None:
+            statuses[:] = [exchange.status]
             journal.record_exchange(exchange)
             watch.heard(exchange)
 
@@ -86,7 +97,8 @@ def joined(
             with MaraClient(url, **options) as stranger:
                 key = stranger.create_site(config.site).key
         client = stack.enter_context(MaraClient(url, key, **options))
-        yield Loop(
+        _require_accepted(client, statuses)
+        loop = Loop(
             replace(config, simulated=simulated),
             client,
             journal,
@@ -96,6 +108,19 @@ def joined(
             log=log,
             day_ended=day_ended,
         )
+        pace.wait = loop.sleep
+        yield loop
+
+
+def _require_accepted(client: MaraClient, statuses: list[int | None]) -> None:
+    """Without a key that the server accepts nothing can run; any other trouble may end by itself."""
+    try:
+        client.get_site()
+    except ServerError:
+        return
+    except DataError:
+        if statuses[-1:] in ([401], [403]):
+            raise
 
 
 @contextmanager
@@ -119,13 +144,14 @@ def simulated(journal_path: str | Path, config: Config | None = None, **server: 
     ...     loop.run(steps=2)
     2
     """
-    from gridlab.live.simulator import running
+    from gridlab.live.simulator import SiteSpec, running
 
-    config = config or Config()
-    options: dict[str, Any] = {"clock": "manual", "cap_power": config.cap_power} | server
+    config, key = config or Config(), str(uuid.uuid4())
+    sites = [SiteSpec(config.site, key, server.get("cap_power", config.cap_power))]
+    options: dict[str, Any] = {"clock": "manual", "sites": sites} | server
     with (
         running(**options) as url,
-        joined(url, None, journal_path, config, simulated=True, seed=0) as loop,
+        joined(url, ApiKey(key), journal_path, config, simulated=True, seed=0) as loop,
     ):
         yield loop
 
@@ -134,12 +160,34 @@ class _Pace:
     """Waits by a clock, and durations that count what was waited by it beside what went by."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock, self._waited = clock, 0.0
+        self._waited = 0.0
+        self.wait: Callable[[float], None] = clock.sleep
 
     def sleep(self, seconds: float) -> None:
         began = time.monotonic()
-        self._clock.sleep(seconds)
+        self.wait(seconds)
         self._waited += seconds - (time.monotonic() - began)
 
     def monotonic(self) -> float:
         return time.monotonic() + self._waited
+
+
+class _Steady:
+    """A simulated server's clock that goes on by itself while the server does not answer."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self._clock, self._at, self._since = clock, clock.now(), time.monotonic()
+
+    def now(self) -> pd.Timestamp:
+        try:
+            self._at, self._since = self._clock.now(), time.monotonic()
+        except ServerError:
+            gone_s = (time.monotonic() - self._since) * self._clock.speed
+            return self._at + pd.Timedelta(seconds=gone_s)
+        return self._at
+
+    def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
+        try:
+            self._clock.sleep(seconds, stop)
+        except ServerError:
+            (stop or threading.Event()).wait(max(seconds, 0.0) / self._clock.speed)

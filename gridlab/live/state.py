@@ -16,6 +16,8 @@ from gridlab.sources.mara import MACHINES
 if TYPE_CHECKING:
     from gridlab.forecast.intraday import Beliefs
 
+MOST_COUNT = 10**15
+
 Started = tuple[tuple[pd.Timestamp, Mapping[str, int]], ...]
 
 
@@ -34,7 +36,7 @@ class Override:
     Raises
     ------
     DataError
-        If a name is no machine type or a count is negative or no whole number.
+        If a name is no machine type, a count is negative or no whole number, or the end has no time zone.
     """
 
     counts: Mapping[str, int]
@@ -43,10 +45,12 @@ class Override:
     def __post_init__(self) -> None:
         for name, count in self.counts.items():
             whole = isinstance(count, int) and not isinstance(count, bool)
-            if name not in MACHINES or not whole or count < 0:
+            if name not in MACHINES or not whole or not 0 <= count <= MOST_COUNT:
                 raise DataError(
-                    f"an override needs whole numbers, at least 0, of {', '.join(MACHINES)}, got {count!r} of {name!r}"
+                    f"an override needs whole numbers in [0, 1e15] of {', '.join(MACHINES)}, got {count!r} of {name!r}"
                 )
+        if not isinstance(self.until, pd.Timestamp) or self.until.tz is None:
+            raise DataError(f"an override needs an end with its time zone, got {self.until}: write 2025-06-21T12:30Z")
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,9 @@ class Asked:
         }
         try:
             return replace(self, **changes[kind](json.loads(value)))
-        except (KeyError, TypeError, ValueError) as error:
+        except DataError:
+            raise
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise DataError(f"{kind} {value} is no command of this loop ({error}): ask again") from error
 
 

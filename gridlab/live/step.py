@@ -5,6 +5,7 @@ The same call runs in the notebook, in the replay of recorded prices and in the 
 no clock, no network and no file: all that it knows is in its arguments, all that it changes is in what it returns.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from gridlab.dispatch.order import Order, Situation
+from gridlab.dispatch.order import Order, Protection, Situation
 from gridlab.dispatch.protocols import Fired, Protected, protect
 from gridlab.live.accounts import profit
-from gridlab.live.believed import Believed, believed
+from gridlab.live.believed import Believed, Rows, believed
 from gridlab.live.config import STEP, STEP_HOURS, Config
 from gridlab.live.following import after, readings_of
 from gridlab.live.journal_tables import Mode
@@ -29,7 +30,7 @@ from gridlab.sources.mara import MACHINES, Inventory, Quote, margins
 
 if TYPE_CHECKING:
     from gridlab.dispatch.payload import Payload
-    from gridlab.forecast.intraday import Outlook
+    from gridlab.forecast.intraday import Beliefs, Outlook
 
 RULES = {
     "knapsack": "The allocation of greatest profit at these prices.",
@@ -81,6 +82,8 @@ class Decision:
         The plan.
     services : Services, optional
         What bidders were awarded; None where there were no bids.
+    services_paid : float
+        What they pay for as much of it as the protocols let pass. [$]
     fired : tuple of Fired
         Protocols that fired.
     fallbacks : tuple of Fallback
@@ -103,6 +106,7 @@ class Decision:
     outlook: "Outlook | None"
     ahead: Ahead | None
     services: Services | None
+    services_paid: float
     fired: tuple[Fired, ...]
     fallbacks: tuple[Fallback, ...]
     seen: Believed
@@ -120,7 +124,7 @@ Told = Callable[[str], None]
 
 
 def step(
-    state: State, prices: pd.DataFrame, inventory: Inventory, config: Config, *, told: Told = lambda stage: None
+    state: State, prices: pd.DataFrame | Rows, inventory: Inventory, config: Config, *, told: Told = lambda stage: None
 ) -> Decision:
     """
     Decide what a site does in the interval of ``state.now``.
@@ -132,7 +136,7 @@ def step(
     ----------
     state : State
         What is known of the site, from the step before by `State.at`; `first_state` at the beginning.
-    prices : DataFrame
+    prices : DataFrame or Rows
         A prices table as the API gives it, whole or its last rows; without a row where the API did not answer.
     inventory : Inventory
         The machine types.
@@ -164,12 +168,16 @@ def step(
     ('normal', 200)
     """
     seen = believed(prices, state.now, config, state.known, server_time=state.server_time)
-    return _decided(state, seen, inventory, config, told)
+    beliefs, outlook = forecast(state, seen, config)
+    told("forecast")
+    return _decided(state, seen, beliefs, outlook, inventory, config, told)
 
 
 def held(state: State, problem: str, inventory: Inventory, config: Config) -> Decision:
     """
     Decide without prices: the order in force holds, and the safe one follows after ``config.hold_minutes``.
+
+    Nothing is forecast or planned, so that nothing of that can fail.
 
     Parameters
     ----------
@@ -180,37 +188,44 @@ def held(state: State, problem: str, inventory: Inventory, config: Config) -> De
     """
     nothing = np.empty(0, dtype=np.int64), np.empty((0, 3))
     seen = Believed(None, "empty", problem, np.inf, *nothing, (), (), state.known)
-    return _decided(state, seen, inventory, config, lambda stage: None)
+    return _decided(state, seen, state.beliefs, None, inventory, config, lambda stage: None)
 
 
-def _decided(state: State, seen: Believed, inventory: Inventory, config: Config, told: Told) -> Decision:
+def _decided(
+    state: State,
+    seen: Believed,
+    beliefs: "Beliefs | None",
+    outlook: "Outlook | None",
+    inventory: Inventory,
+    config: Config,
+    told: Told,
+) -> Decision:
     from gridlab.dispatch.payload import payload_of
 
-    beliefs, outlook = forecast(state, seen, config)
-    told("forecast")
-    quote = prices_now(seen, outlook, state.interval)
+    interval = state.interval
+    quote = prices_now(seen, outlook, interval)
     services = _auction(state, quote, inventory, config)
     told("auction")
     ahead = _plan(state, seen, quote, outlook, services, inventory, config)
     told("plan")
-    situation = _situation(state, seen, quote, inventory, config)
     limits = protection(config, inventory)
-    protected = protect(_wanted(state, ahead, services), situation, limits)
+    situation = _situation(state, seen, quote, limits, inventory, config)
+    protected = protect(_wanted(state, ahead, services, limits), situation, limits)
     told("protect")
-    mode = _mode(state, protected)
-    expected = _expected(state, protected, quote, services, inventory, config)
+    mode, paid = _mode(state, protected), _paid(services, protected.order)
+    expected = None if quote is None else profit(protected.order, state.order, inventory, quote, config, paid)
     payload = payload_of(
         protected,
         situation,
         limits,
         site=config.site,
-        start=state.interval,
+        start=interval,
         simulated=config.simulated,
         mode=mode,
         expected_profit=expected,
     )
     decision = Decision(
-        interval=state.interval,
+        interval=interval,
         mode=mode,
         reason=_reason(state, mode, protected, ahead),
         order=protected.order,
@@ -220,6 +235,7 @@ def _decided(state: State, seen: Believed, inventory: Inventory, config: Config,
         outlook=outlook,
         ahead=ahead,
         services=services,
+        services_paid=paid,
         fired=protected.fired,
         fallbacks=tuple(_fallbacks(seen, outlook, ahead, services)),
         seen=seen,
@@ -281,28 +297,25 @@ def _plan(
     )
 
 
-def _wanted(state: State, ahead: Ahead | None, services: Services | None) -> Order:
+def _wanted(state: State, ahead: Ahead | None, services: Services | None, limits: Protection) -> Order:
     """The order before the protocols: the plan's, a person's in its place, or what is in force."""
     sold = {} if services is None else services.services_mw
     if ahead is None:
         return replace(state.order, services_mw=sold)
     override = _override(state)
-    counts = ahead.counts if override is None else dict.fromkeys(MACHINES, 0) | dict(override)
-    return Order(counts, ahead.battery_mw, ahead.cooling_mw, sold)
+    if override is None:
+        return Order(ahead.counts, ahead.battery_mw, ahead.cooling_mw, sold)
+    counts = dict.fromkeys(MACHINES, 0) | dict(override)
+    return Order(counts, ahead.battery_mw, limits.cooling_mw(counts, state.readings.outside_c), sold)
 
 
-def _expected(
-    state: State,
-    protected: Protected,
-    quote: Quote | None,
-    services: Services | None,
-    inventory: Inventory,
-    config: Config,
-) -> float | None:
-    if quote is None:
-        return None
-    paid = 0.0 if services is None else services.paid
-    return profit(protected.order, state.order, inventory, quote, config, paid)
+def _paid(services: Services | None, order: Order) -> float:
+    """What bidders pay; of a service that the protocols cut, for what is left of it. [$]"""
+    if services is None or order.services_mw == services.services_mw:
+        return 0.0 if services is None else services.paid
+    left = {name: order.services_mw.get(name, 0.0) / mw for name, mw in services.services_mw.items() if mw > 0}
+    table = services.table
+    return math.fsum(left.get(name, 1.0) * paid for name, paid in zip(table["service"], table["payment"], strict=True))
 
 
 def _override(state: State) -> Mapping[str, int] | None:
@@ -311,12 +324,15 @@ def _override(state: State) -> Mapping[str, int] | None:
     return None if asked is None or state.now >= asked.until else asked.counts
 
 
-def _situation(state: State, seen: Believed, quote: Quote | None, inventory: Inventory, config: Config) -> Situation:
+def _situation(
+    state: State, seen: Believed, quote: Quote | None, limits: Protection, inventory: Inventory, config: Config
+) -> Situation:
     now, fresh, warm = state.now, state.fresh_at, state.warm_at
+    safe = dict.fromkeys(MACHINES, 0) | dict(config.safe)
     return Situation(
         readings=readings_of(state),
         held=state.order,
-        safe=Order(dict.fromkeys(MACHINES, 0) | dict(config.safe)),
+        safe=Order(safe, cooling_mw=limits.cooling_mw(safe, state.readings.outside_c)),
         price_problem=None if quote is not None else seen.problem or "there are no prices",
         minutes_without_prices=_minutes(now, fresh) if fresh is not None else np.inf,
         hold_minutes=config.hold_minutes,

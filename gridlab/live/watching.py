@@ -64,9 +64,8 @@ class Watch:
         self._failures += exchange.problem is not None
 
     def learn(self, prices: pd.DataFrame, config: Config) -> None:
-        """Learn the forecast's usual errors from recorded prices, where they are enough."""
-        self._errors = list(errors_of(prices, config))
-        self._settle()
+        """Learn the forecast's usual errors from recorded prices; drift is watched for from the next step on."""
+        self._errors = list(errors_of(prices, config)) if len(prices) else []
 
     def seen(
         self,
@@ -102,7 +101,8 @@ class Watch:
         errors = scales = None
         if beliefs is not None and len(decision.seen.times):
             errors, scales = beliefs.last_error, beliefs.expected_error
-            self._errors.append(errors / scales if (scales > 0).all() else np.full(3, np.nan))
+            if self._monitor.baseline is None:
+                self._errors.append(errors / scales if (scales > 0).all() else np.full(3, np.nan))
         found = monitoring.Seen(
             interval=decision.interval,
             prices=None if quote is None else (quote.energy_price, quote.hash_price, quote.token_price),
@@ -141,6 +141,7 @@ class Watch:
             errors, limits = np.array(self._errors), self._monitor.thresholds
             usual = monitoring.baseline(errors, rng=self._rng, thresholds=limits, n_draws=N_DRAWS)
             self._monitor = monitoring.with_baseline(self._monitor, usual)
+            self._errors = []
 
 
 def _age_minutes(before: State) -> float | None:

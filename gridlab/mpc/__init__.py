@@ -1,6 +1,7 @@
 """Plans: the programmes of a battery and a site, and the policies that turn a state and a forecast into a schedule."""
 
 from gridlab.assets import SiteState
+from gridlab.mpc.allocation import Allocation, allocate
 from gridlab.mpc.base import Decision, Planner, PlanningPolicy, Policy, State, Window
 from gridlab.mpc.battery import BatteryPlanner, Plan, plan_battery
 from gridlab.mpc.coalitions import (
@@ -28,6 +29,7 @@ from gridlab.mpc.value import (
 
 __all__ = [
     "POLICIES",
+    "Allocation",
     "BatteryPlanner",
     "CoalitionPlan",
     "CoalitionPlanner",
@@ -57,6 +59,7 @@ __all__ = [
     "ValueFunction",
     "Window",
     "act",
+    "allocate",
     "coalition_values",
     "expected_value_of_energy",
     "plan_battery",

@@ -25,8 +25,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _MOST_POWER, _MOST_CAP = 10**9, 10**12
-_NODES = (20_000, 20_000_000)  # of the search, before dynamic programming and where its table would be too large
-_ENTRIES = 20_000_000  # of that table
+_NODES = (1_500, 20_000_000)  # of the search, before dynamic programming and where its table would be too large
+_ENTRIES = 60_000_000  # of that table
 
 
 class Allocation(NamedTuple):
@@ -122,6 +122,20 @@ def allocate(
     counts = _solved(gains, powers, cap, np.maximum(greatest, least), least, ran, cost, before is not None)
     running = tuple(counts.tolist())
     return Allocation(running, _value(running, gains, ran, cost), sum(map(_times, running, powers.tolist())))
+
+
+def nearly(
+    margin: Floats, power: Ints, cap: int, most: Ints, held: Ints, before: Ints, cost: Floats, nodes: int = 300
+) -> Ints:
+    """
+    Counts of nearly the greatest value under a cap: the best that so many nodes of the search find.
+
+    Nothing is checked but the machines held; the rule for ties is kept where the search ends by itself.
+    """
+    from gridlab.mpc.allocation_core import best_counts
+
+    _require_held(held, most, power, cap, given=True)
+    return np.asarray(best_counts(margin, power, cap, most, held, before, cost, True, nodes)[0])
 
 
 def _solved(

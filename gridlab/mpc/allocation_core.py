@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 TIED = 1e-12
 """Share of the greatest gain by which gains are the same."""
@@ -32,9 +36,20 @@ class Segments(NamedTuple):
     unit: Any
 
 
+class Rows(NamedTuple):
+    """Steps of the recursion: machines of a type that come together, and whether they may come again and again."""
+
+    kind: Any
+    many: Any
+    weight: Any
+    gain: Any
+    change: Any
+    again: Any
+
+
 @numba.njit(cache=True)
 def best_counts(margin, power, cap, most, held, before, cost, counted, most_nodes):  # type: ignore[no-untyped-def]
-    """Counts of greatest value by the stated rule, whether they are proven, and the nodes that it took."""
+    """Counts of greatest value by the stated rule, or the best found, whether they are proven, and the nodes used."""
     n_types, left = len(margin), cap - _power(held, power)
     if left < 0:
         return held.copy(), _FOUND, left
@@ -44,27 +59,48 @@ def best_counts(margin, power, cap, most, held, before, cost, counted, most_node
     entries = (left // earning.unit[0] + 1) * len(earning.order)
     most_nodes = min(most_nodes, max(500, entries // 4))
     filled, status, nodes = _greatest(earning, left, most_nodes)
-    if status == _FOUND:
-        more, status, searched = _by_rule(earning, filled, n_types, power, left, held, before, counted, most_nodes)
-        if status == _FOUND:
-            return held + more, _FOUND, nodes + searched
-    return held.copy(), _GIVEN_UP, nodes
+    if status == _GIVEN_UP:
+        return held + _by_type(earning, filled, n_types), status, nodes
+    more, status, searched = _by_rule(earning, filled, n_types, power, left, held, before, counted, most_nodes)
+    return held + more, status, nodes + searched
+
+
+def by_recursion(
+    margin: Floats,
+    power: Ints,
+    cap: int,
+    most: Ints,
+    held: Ints,
+    before: Ints,
+    cost: Floats,
+    counted: bool,
+    entries: int,
+) -> tuple[Ints, int]:
+    """The same by dynamic programming over the power used, if its table needs no more than `entries`."""
+    left = cap - int(held @ power)
+    unit = int(np.gcd.reduce(power[(margin + cost > 0) & (power <= left)])) or 1
+    size = left // unit
+    data = (margin, -(-power // unit), size, most, held, before, cost)
+    worth, rows, taken = tables(*data, counted, entries)
+    if len(worth) == 0:
+        return held.copy(), _GIVEN_UP
+    at = int(np.argmax(worth >= max(worth.max(), 0.0) * (1 - TIED)))
+    return held + taken_at(rows, taken, at, len(margin)), _FOUND
 
 
 @numba.njit(cache=True)
-def by_recursion(margin, power, cap, most, held, before, cost, counted, entries):  # type: ignore[no-untyped-def]
-    """The same by dynamic programming over the power used, if its table needs no more than `entries`."""
-    left = cap - _power(held, power)
-    earning = _segments(margin, power, left, most, held, before, cost)
-    unit = earning.unit[0]
-    size = left // unit if unit > 0 else 0
-    if (size + 1) * len(earning.weight) > entries:
-        return held.copy(), _GIVEN_UP
-    taken = _tables(earning, unit, size, held, before, counted)
-    counts = held.copy()
-    for k in range(len(taken)):
-        counts[earning.kind[k]] += taken[k]
-    return counts, _FOUND
+def tables(margin, power, size, most, held, before, cost, counted, entries):  # type: ignore[no-untyped-def]
+    """
+    The most that machines beyond those held earn at each power from 0 to `size`, and which they are.
+
+    Empty where that needs more than so many entries.
+    """
+    earning = _segments(margin, power, size, most, held, before, cost)
+    rows = _rows(earning, size, held, before, counted)
+    if (size + 1) * len(rows.kind) > entries:
+        return np.empty(0), rows, np.empty((0, 0), np.uint8)
+    worth, taken = _filled(rows, size, TIED * _relaxed(earning, np.int64(-1), size), counted)
+    return worth, rows, taken
 
 
 @numba.njit(cache=True)
@@ -159,9 +195,9 @@ def _greatest(earning, left, most_nodes):  # type: ignore[no-untyped-def]
     taken, filled = np.zeros(n, np.int64), np.zeros(n, np.int64)
     worth_at, left_at = np.zeros(n + 1), np.zeros(n + 1, np.int64)
     left_at[0] = left
-    best, k, nodes = -1.0, 0, 0
+    best, start, nodes = -1.0, 0, np.int64(0)  # not a literal, for which a call would be compiled once more
     while True:
-        for j in range(k, n):
+        for j in range(start, n):
             taken[j] = min(chain.room[j], left_at[j] // chain.weight[j])
             worth_at[j + 1] = worth_at[j] + taken[j] * chain.gain[j]
             left_at[j + 1] = left_at[j] - taken[j] * chain.weight[j]
@@ -169,8 +205,8 @@ def _greatest(earning, left, most_nodes):  # type: ignore[no-untyped-def]
             best = worth_at[n]
             for j in range(n):
                 filled[earning.order[j]] = taken[j]
-        k, nodes = _next_branch(chain, taken, worth_at, left_at, best, nodes, most_nodes)
-        if k < 0:
+        start, nodes = _next_branch(chain, taken, worth_at, left_at, best, nodes, most_nodes)
+        if start < 0:
             break
     return filled, _FOUND if nodes <= most_nodes else _GIVEN_UP, nodes
 
@@ -195,14 +231,13 @@ def _next_branch(chain, taken, worth_at, left_at, best, nodes, most_nodes):  # t
 def _by_rule(earning, filled, n_types, power, left, held, before, counted, most_nodes):  # type: ignore[no-untyped-def]
     """Of all that earn as much: least power, fewest switched, most of the earlier types; depth first by type."""
     floor = 0.0
-    more, best = np.zeros(n_types, np.int64), np.zeros(n_types, np.int64)
+    more, best = np.zeros(n_types, np.int64), _by_type(earning, filled, n_types)
     for k in range(len(filled)):
         floor += (1 - TIED) * earning.gain[k] * filled[k]
-        best[earning.kind[k]] += filled[k]
     best_power, best_switched = _power(best, power), _switched(best, held, before, counted, n_types)
-    from_rule, nodes, i = False, 0, 0
+    from_rule, nodes, i = False, 0, np.int64(0)
     least, used, gained = np.zeros(n_types, np.int64), np.zeros(n_types + 1, np.int64), np.zeros(n_types + 1)
-    least[0], more[0] = _range(earning, 0, power[0], left, floor)
+    least[0], more[0] = _range(earning, i, power[0], left, floor)
     more[0] += 1
     while i >= 0 and nodes <= most_nodes:
         more[i] -= 1
@@ -231,6 +266,14 @@ def _by_rule(earning, filled, n_types, power, left, held, before, counted, most_
 
 
 @numba.njit(cache=True)
+def _by_type(earning, filled, n_types):  # type: ignore[no-untyped-def]
+    counts = np.zeros(n_types, np.int64)
+    for k in range(len(filled)):
+        counts[earning.kind[k]] += filled[k]
+    return counts
+
+
+@numba.njit(cache=True)
 def _power(counts, power):  # type: ignore[no-untyped-def]
     drawn = 0
     for i in range(len(counts)):
@@ -256,8 +299,9 @@ def _range(earning, kind, weight, left, needed):  # type: ignore[no-untyped-def]
     fits = 0
     for k in range(len(earning.kind)):
         fits += earning.room[k] if earning.kind[k] == kind else 0
-    low, high = 0, min(fits, left // weight)
-    most = high
+    none = np.int64(0)
+    most = min(fits, left // weight)
+    low, high = none, most
     while low < high:  # the bound is concave: its peak
         middle = (low + high) // 2
         if _bound(earning, kind, weight, left, middle) < _bound(earning, kind, weight, left, middle + 1):
@@ -266,7 +310,7 @@ def _range(earning, kind, weight, left, needed):  # type: ignore[no-untyped-def]
             high = middle
     if _bound(earning, kind, weight, left, low) < needed:
         return 1, 0
-    least = _last(earning, kind, weight, left, needed, low, 0)
+    least = _last(earning, kind, weight, left, needed, low, none)
     return least, _last(earning, kind, weight, left, needed, low, most)
 
 
@@ -315,75 +359,83 @@ def _least_switched(more, at, power, left, needed, held, before, counted):  # ty
 
 
 @numba.njit(cache=True)
-def _tables(earning, unit, size, held, before, counted):  # type: ignore[no-untyped-def]
-    """Machines of each segment by the stated rule, from the best of every power that can be used exactly."""
-    n = len(earning.kind)
-    tolerance = TIED * _relaxed(earning, -1, size * unit)
-    worth, switched = np.full(size + 1, -np.inf), np.zeros(size + 1, np.int64)
-    worth[0] = 0.0
-    chosen = np.zeros((n, size + 1), np.int32)
+def _rows(earning, size, held, before, counted):  # type: ignore[no-untyped-def]
+    """The steps of the recursion, from the last type to the first: any number of machines, or bundles of 1, 2, 4..."""
+    n_rows, n = 0, len(earning.kind)
+    kind, many, weight = np.empty(44 * n, np.int64), np.empty(44 * n, np.int64), np.empty(44 * n, np.int64)
+    gain, change, again = np.empty(44 * n), np.empty(44 * n, np.int64), np.empty(44 * n, np.bool_)
     for k in range(n - 1, -1, -1):
-        kind = earning.kind[k]
-        first = k == 0 or earning.kind[k - 1] != kind
-        change = 0 if not counted else -1 if first and before[kind] > held[kind] else 1
-        step = earning.weight[k] // unit
-        fits, gain, room = earning.room[k] + (0 if first else earning.room[k - 1]), earning.gain[k], earning.room[k]
-        if fits >= size * unit // earning.weight[k]:
-            worth, switched = _with_any(worth, switched, step, gain, change, tolerance, chosen[k])
-        else:
-            worth, switched = _with(worth, switched, step, room, gain, change, tolerance, chosen[k])
-    floor, at = worth.max() * (1 - TIED), 0
-    while worth[at] < floor:
-        at += 1
-    taken = np.zeros(n, np.int64)
-    for k in range(n):
-        taken[k] = chosen[k, at]
-        at -= taken[k] * (earning.weight[k] // unit)
-    return taken
+        first = k == 0 or earning.kind[k - 1] != earning.kind[k]
+        each = earning.weight[k]
+        change_each = -1 if first and before[earning.kind[k]] > held[earning.kind[k]] else 1
+        left = earning.room[k]
+        any_number = left + (0 if first else earning.room[k - 1]) >= size // each
+        bundle = 1
+        while left > 0:
+            bundle = 1 if any_number else min(bundle, left)
+            kind[n_rows], many[n_rows], weight[n_rows] = earning.kind[k], bundle, each * bundle
+            gain[n_rows], again[n_rows] = earning.gain[k] * bundle, any_number
+            change[n_rows] = change_each * bundle if counted else 0
+            n_rows += 1
+            left = 0 if any_number else left - bundle
+            bundle *= 2
+    return Rows(kind[:n_rows], many[:n_rows], weight[:n_rows], gain[:n_rows], change[:n_rows], again[:n_rows])
 
 
 @numba.njit(cache=True)
-def _with_any(worth, switched, step, gain, change, tolerance, chosen):  # type: ignore[no-untyped-def]
-    """The tables with machines of one more segment, as many as the power allows."""
-    worth, switched = worth.copy(), switched.copy()
-    for at in range(step, len(worth)):
-        earned, changes = worth[at - step] + gain, switched[at - step] + change
-        as_good = abs(earned - worth[at]) <= tolerance and changes <= switched[at]
-        if earned > worth[at] + tolerance or as_good:
-            worth[at], switched[at], chosen[at] = earned, changes, chosen[at - step] + 1
-    return worth, switched
+def _filled(rows, size, tolerance, counted):  # type: ignore[no-untyped-def]
+    """The most earned at each power, and whether each step adds to what is best there."""
+    n_rows = len(rows.kind)
+    worth, switched = np.empty(size + 1), np.zeros(size + 1 if counted else 1, np.int64)
+    for at in range(size + 1):
+        worth[at] = -np.inf
+    worth[0] = 0.0
+    taken = np.zeros((n_rows, size + 1), np.uint8)
+    for k in range(n_rows):
+        step = rows.weight[k]
+        n_blocks = -(-(size + 1 - step) // step)
+        for block in range(n_blocks):  # upwards where machines may come again and again, else downwards
+            start = step * (block + 1 if rows.again[k] else n_blocks - block)
+            end = min(start + step, size + 1)
+            was, now, chosen = worth[start - step : end - step], worth[start:end], taken[k, start:end]
+            if counted:
+                changes = switched[start - step : end - step] + rows.change[k]
+                _add_counted(was, now, changes, switched[start:end], chosen, rows.gain[k], tolerance)
+            else:
+                _add(was, now, chosen, rows.gain[k], tolerance)
+    return worth, taken
 
 
 @numba.njit(cache=True)
-def _with(worth, switched, step, room, gain, change, tolerance, chosen):  # type: ignore[no-untyped-def]
-    """The tables with up to `room` machines of one more segment: a sliding window for each remainder of the power."""
-    new_worth, new_switched = np.full(len(worth), -np.inf), np.zeros(len(worth), np.int64)
-    queue = np.empty((len(worth) - 1) // step + 2, np.int64)
-    for remainder in range(min(step, len(worth))):
-        head, tail = 0, 0
-        for count, at in enumerate(range(remainder, len(worth), step)):
-            mine, changes = worth[at] - count * gain, switched[at] - count * change
-            while tail > head and _beats(
-                mine, changes, queue[tail - 1], worth, switched, remainder, step, gain, change, tolerance
-            ):
-                tail -= 1
-            if mine > -np.inf:
-                queue[tail] = count
-                tail += 1
-            if tail > head and queue[head] < count - room:
-                head += 1
-            if tail > head:
-                best = queue[head]
-                chosen[at] = count - best
-                new_worth[at] = worth[remainder + best * step] + (count - best) * gain
-                new_switched[at] = switched[remainder + best * step] + (count - best) * change
-    return new_worth, new_switched
+def _add_counted(was, worth, changes, switched, taken, gain, tolerance):  # type: ignore[no-untyped-def]
+    """Take a step where it earns more, or as much and switches no more; no branch, so that many go at once."""
+    for at in range(len(worth)):
+        earned = was[at] + gain
+        as_good = (earned >= worth[at] - tolerance) & (changes[at] <= switched[at]) & (earned > -np.inf)
+        better = (earned > worth[at] + tolerance) | as_good
+        taken[at] = better
+        worth[at] = earned if better else worth[at]
+        switched[at] = changes[at] if better else switched[at]
 
 
 @numba.njit(cache=True)
-def _beats(mine, changes, other, worth, switched, remainder, step, gain, change, tolerance):  # type: ignore[no-untyped-def]
-    """Whether a start of the window is better than an earlier one: it earns more, or as much and switches fewer."""
-    theirs = worth[remainder + other * step] - other * gain
-    if abs(mine - theirs) > tolerance:
-        return mine > theirs
-    return changes < switched[remainder + other * step] - other * change
+def _add(was, worth, taken, gain, tolerance):  # type: ignore[no-untyped-def]
+    """Take a step where it earns more or as much."""
+    for at in range(len(worth)):
+        earned = was[at] + gain
+        better = (earned >= worth[at] - tolerance) & (earned > -np.inf)
+        taken[at] = better
+        worth[at] = earned if better else worth[at]
+
+
+@numba.njit(cache=True)
+def taken_at(rows, taken, at, n_types):  # type: ignore[no-untyped-def]
+    """Machines of each type that the recursion has at a power."""
+    counts = np.zeros(n_types, np.int64)
+    for k in range(len(rows.kind) - 1, -1, -1):
+        while taken[k, at]:
+            counts[rows.kind[k]] += rows.many[k]
+            at -= rows.weight[k]
+            if not rows.again[k]:
+                break
+    return counts

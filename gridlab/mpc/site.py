@@ -23,7 +23,7 @@ from gridlab.mpc.segments import Segments
 from gridlab.mpc.site_answer import Task, at_rest, missed_service, read, refusal, waste
 from gridlab.mpc.site_data import Calendar, calendar, outlook, site_data
 from gridlab.mpc.site_programme import Shape, site_programme
-from gridlab.programme import MOST_NODES, SOLVERS, Answer, Session
+from gridlab.programme import MOST_NODES, SOLVERS, Answer, Session, Solvers
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -258,7 +258,7 @@ def _site_of(state: State) -> Site:
 
 @dataclass
 class SitePlanner:
-    """Sites and their compiled programmes; `plan_site` and `plan_sites` say what they solve."""
+    """Sites and their compiled programmes; `plan_site` and `plan_sites` say what they solve, `Session` by whom."""
 
     sites: Mapping[str, Site]
     step_hours: float
@@ -266,6 +266,7 @@ class SitePlanner:
     prorate_demand: bool = False
     strict: bool = True
     shares_budget: bool = False
+    solvers: Solvers | None = None
     sessions: dict[Shape, Session] = field(default_factory=dict)
 
     def plan(self, states: Mapping[str, State], window: Window, budget_mw: Floats | None = None) -> dict[str, SitePlan]:
@@ -353,9 +354,8 @@ class SitePlanner:
 
     def _session(self, shape: Shape) -> Session:
         if shape not in self.sessions:
-            self.sessions[shape] = Session(
-                site_programme(shape), heuristic=partial(at_rest, shape), most_nodes=MOST_NODES
-            )
+            rest, programme = partial(at_rest, shape), site_programme(shape)
+            self.sessions[shape] = Session(programme, heuristic=rest, most_nodes=MOST_NODES, solvers=self.solvers)
         return self.sessions[shape]
 
 

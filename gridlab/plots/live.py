@@ -55,10 +55,10 @@ _BESIDE_INCHES = 0.7  # the axes' labels at the left
 
 _PROFITS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
     {
-        "profit": ("this site", {"color": COLORS["actual"], "linewidth": 2.0, "zorder": 4}),
-        "best_machine": ("best machine", {"color": "#D55E00", "linewidth": 1.6, "linestyle": (0, (5, 1.5))}),
+        "profit": ("this site", {"color": COLORS["actual"], "linewidth": 2.6}),
+        "best_machine": ("best machine", {"color": "#F28E2B", "linewidth": 1.4, "linestyle": (0, (4, 3))}),
         "nothing": ("do nothing", {"color": "#8C8C8C", "linewidth": 1.4, "linestyle": (0, (1, 1))}),
-        "hindsight": ("hindsight", {"color": "#332288", "linewidth": 1.4, "linestyle": (0, (6, 2, 1, 2))}),
+        "hindsight": ("machines in hindsight", {"color": "#332288", "linewidth": 1.4, "linestyle": (0, (6, 2, 1, 2))}),
     }
 )
 
@@ -182,7 +182,8 @@ def plot_live_power(
 
 def plot_day_profit(outcomes: pd.DataFrame, *, unit: str = "$", market_tz: str = "UTC", ax: Any = None) -> Any:
     """
-    Profit since the first interval given, beside all power on the best machine, doing nothing, and hindsight.
+    Profit since the first interval given, beside all power on the best machine, doing nothing, and what its machines
+    would have earned at prices known beforehand (without services and battery).
 
     Parameters
     ----------
@@ -221,7 +222,7 @@ def plot_day_profit(outcomes: pd.DataFrame, *, unit: str = "$", market_tz: str =
             label = f"{name} {short_money(float(total.iloc[-1]))} {unit}"
             ends = date_numbers(table.index[:1].append(table.index + STEP))
             ax.plot(ends, np.append(0.0, total), label=label, **style)
-    ax.yaxis.set_major_formatter(lambda value, _: short_money(value))
+    ax.yaxis.set_major_formatter(lambda value, _: _money_tick(value, ax))
     return _finish(ax, outcomes.index, market_tz, f"Profit so far [{unit}]")
 
 
@@ -378,6 +379,13 @@ def short_money(value: float) -> str:
     return f"{value / 1e6:,.1f} M".replace(".0 M", " M").replace("-", "\N{MINUS SIGN}")
 
 
+def _money_tick(value: float, ax: Any) -> str:
+    """An amount on an axis, of which all are in millions or none."""
+    if value and max(map(abs, ax.get_ylim())) >= 1e7:
+        return f"{value / 1e6:,.1f} M".replace(".0 M", " M").replace("-", "\N{MINUS SIGN}")
+    return money(value)
+
+
 def _fan_of(forecast: pd.DataFrame | None, series: str) -> pd.DataFrame | None:
     """The series' own columns of a forecast; None where it has none."""
     if forecast is None or forecast.empty or series not in forecast.columns.get_level_values(0):
@@ -452,6 +460,7 @@ def _finish(ax: Any, times: pd.Index, market_tz: str, ylabel: str) -> Any:
     else:
         ax.set_xticks([])
         words = {"transform": ax.transAxes, "ha": "center", "va": "center", "fontsize": SMALL + 1, "color": "#444444"}
+        words["bbox"] = {"facecolor": "white", "edgecolor": "none"}
         ax.text(0.5, 0.5, "Nothing recorded yet", **words)
     _dress(ax, label, ylabel)
     return ax

@@ -109,7 +109,7 @@ class Controls:
     ) -> None:
         import ipywidgets as widgets
 
-        self._commands, self._view, self._now, self._look = commands, view, now, look
+        self._commands, self.view, self._now, self._look = commands, view, now, look
         self._edited, self._quiet, self._risk_row = False, False, -1
         self._last: dict[str, int] = {}
         self._site = "site"
@@ -125,20 +125,19 @@ class Controls:
         self._site = str(seen.status.get("site") or "site")
         paused = bool(seen.status.get("paused"))
         self.pause.disabled, self.resume.disabled = paused, not paused
-        self.clear.disabled = seen.last is None or seen.last["mode"] != "override"
-        self.asked.value = commands_html(seen, self._view)
+        self.clear.disabled = not _may_end_override(seen)
+        self.asked.value = commands_html(seen, self.view)
         self._show_risk(seen.commands)
         if seen.last is not None:
             self._last = {name: int(seen.last[name]) for name in MACHINES}
-            if not self._edited:
-                self._prefill()
+        if not self._edited:
+            self._prefill()
 
     def _make_buttons(self, widgets: Any) -> None:
         self.pause = widgets.Button(description="Pause", tooltip="Ask the loop to send nothing")
         self.resume = widgets.Button(description="Resume", tooltip="Ask the loop to go on", disabled=True)
-        risk = self._view.config.risk if self._view.config else 0.0
         self.risk = widgets.FloatSlider(
-            value=risk, min=0.0, max=1.0, step=0.05, description="Risk aversion", continuous_update=False
+            value=0.0, min=0.0, max=1.0, step=0.05, description="Risk aversion", continuous_update=False
         )
         self.risk.style.description_width = "110px"
         self.risk.tooltip = "0 plans on the mean of the forecast, 1 on its unfavourable end"
@@ -210,7 +209,7 @@ class Controls:
             self._check()
 
     def _check(self) -> Check:
-        made = check_override(self._counts(), self._view)
+        made = check_override(self._counts(), self.view)
         kind = "gl-fits" if made.fits else "gl-refused"
         self.check.value = f'<span class="{kind}" role="status">{html.escape(made.words)}</span>'
         self.review.disabled = not made.fits
@@ -222,11 +221,11 @@ class Controls:
             return
         self._edited = True
         self._asked_counts, self._asked_until = self._counts(), self._until()
-        until = clock_words(self._asked_until, self._view.market_tz)
-        what, fits = counts_in_words(self._asked_counts), check_override(self._asked_counts, self._view).words
+        until = clock_words(self._asked_until, self.view.market_tz)
+        what, fits = counts_in_words(self._asked_counts), check_override(self._asked_counts, self.view).words
         self.question.value = (
             f"<p><strong>{html.escape(self._site)} will run {html.escape(what)}</strong>, whatever prices do, from the "
-            f"next step until {until} {html.escape(self._view.market_tz)} ({self.minutes.value} min). Protocols still "
+            f"next step until {until} {html.escape(self.view.market_tz)} ({self.minutes.value} min). Protocols still "
             f"apply: a limit of the site comes first. {fits}"
             "</p>"
         )
@@ -260,12 +259,14 @@ class Controls:
             self._send(f"Risk {change['new']:.2f}", lambda: self._commands.risk(float(change["new"])))
 
     def _show_risk(self, commands: pd.DataFrame) -> None:
-        """Follow the last risk asked for, by whichever viewer; once, so that a slider being moved stays."""
+        """Follow the last risk asked for, by whichever viewer, or the settings'; once, so that a moved slider stays."""
         asked = commands[commands["kind"] == "risk"]
-        if len(asked) and (row := len(asked)) != self._risk_row:
-            self._risk_row, self._quiet = row, True
-            self.risk.value = float(asked["value"].iloc[-1])
-            self._quiet = False
+        settings = None if self.view.config is None else self.view.config.risk
+        if (row := len(asked)) == self._risk_row or (row == 0 and settings is None):
+            return
+        self._risk_row, self._quiet = row, True
+        self.risk.value = float(asked["value"].iloc[-1]) if row else settings
+        self._quiet = False
 
     def _send(self, name: str, append: Callable[[], Any]) -> None:
         """Append a command; where that fails, the page says so and nothing else stops."""
@@ -287,12 +288,26 @@ def commands_html(seen: Seen, view: View) -> str:
     rows = []
     for row in seen.commands.iloc[::-1].head(_SHOWN).itertuples(index=False):
         asked = f"{_command_words(row.kind, row.value)} asked at {clock_words(row.at, view.market_tz, seen.now)}"
+        if seen.status.get("simulated"):  # asked by the computer's clock and applied by the site's: only one is shown
+            asked = f"{_command_words(row.kind, row.value)} asked"
         by = f" by {html.escape(str(row.by))}" if row.by else ""
+        detail = html.escape(str(getattr(row, "detail", "") or ""))
         if pd.isna(row.applied_at):
             rows.append(f'<li class="gl-asked">{asked}{by}: the loop has not applied it yet.</li>')
+            continue
+        applied = clock_words(row.applied_at, view.market_tz, seen.now)
+        if detail:
+            rows.append(f'<li class="gl-refused">{asked}{by}: refused at {applied}, {detail}.</li>')
         else:
-            rows.append(f"<li>{asked}{by}: applied at {clock_words(row.applied_at, view.market_tz, seen.now)}.</li>")
+            rows.append(f"<li>{asked}{by}: applied at {applied}.</li>")
     return f'<ul class="gl-commands" aria-live="polite">{"".join(rows)}</ul>' if rows else ""
+
+
+def _may_end_override(seen: Seen) -> bool:
+    """Whether an override is in force, or was asked for last and not applied yet."""
+    asked = seen.commands[seen.commands["kind"].isin(["override", "clear_override"])]
+    waits = len(asked) > 0 and asked["kind"].iloc[-1] == "override" and pd.isna(asked["applied_at"].iloc[-1])
+    return bool(waits or (seen.last is not None and seen.last["mode"] == "override"))
 
 
 def _command_words(kind: str, value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gridlab.live.page.seen import Seen, View, load_of
+from gridlab.live.page.seen import Seen, View, load_of, sensors_of
 from gridlab.plots import live
 from gridlab.plots.live import machine_words, short_money
 
@@ -33,7 +33,7 @@ class Picture(NamedTuple):
 
 def pictures(seen: Seen, view: View) -> dict[str, Picture]:
     """
-    Every figure of the page.
+    Every figure of the page that has something to show: none of the battery and the temperature where neither is.
 
     Nothing global is touched, so it may run in a thread of its own.
 
@@ -48,7 +48,7 @@ def pictures(seen: Seen, view: View) -> dict[str, Picture]:
     -------
     dict of str to Picture
     """
-    return {name: picture(name, seen, view) for name in FIGURES}
+    return {name: picture(name, seen, view) for name in FIGURES if name != "state" or sensors_of(seen, view)}
 
 
 def picture(name: str, seen: Seen, view: View) -> Picture:
@@ -99,14 +99,16 @@ def _profit(seen: Seen, view: View, inches: float) -> Any:
 
 
 def _state(seen: Seen, view: View, inches: float) -> Any:
-    figure, axes = _figure(inches, 3.6, 2)
-    decisions = seen.decisions
-    live.plot_live_battery(
-        decisions["soc_share"].astype(float), limits=view.soc_limits, market_tz=view.market_tz, ax=axes[0]
-    )
-    live.plot_live_temperature(
-        decisions["temperature_c"].astype(float), limit_c=view.limit_c, market_tz=view.market_tz, ax=axes[1]
-    )
+    names = sensors_of(seen, view)
+    figure, axes = _figure(inches, 3.6, len(names))
+    for ax, name in zip(axes, names, strict=True):
+        values = seen.decisions[name].astype(float)
+        if name == "soc_share":
+            live.plot_live_battery(values, limits=view.soc_limits, market_tz=view.market_tz, ax=ax)
+        else:
+            live.plot_live_temperature(values, limit_c=view.limit_c, market_tz=view.market_tz, ax=ax)
+    if seen.decisions[list(names)].notna().any().all():
+        _share_times(axes)
     return figure
 
 
@@ -145,7 +147,8 @@ def _profit_words(seen: Seen, view: View) -> str:
     total = seen.outcomes.sum(numeric_only=True)
     return (
         f"Profit of the day so far: this site {short_money(total['profit'])} $, all power on the best machine "
-        f"{short_money(total['best_machine'])} $, doing nothing 0 $, hindsight {short_money(total['hindsight'])} $."
+        f"{short_money(total['best_machine'])} $, doing nothing 0 $, "
+        f"machines in hindsight {short_money(total['hindsight'])} $."
     )
 
 
@@ -202,6 +205,16 @@ def _share_dates(axes: list[Any]) -> None:
     for ax in axes[1:]:
         if ax.get_legend():
             ax.get_legend().remove()
+
+
+def _share_times(axes: list[Any]) -> None:
+    """The same times on all axes, written below the lowest, each axes with its own legend."""
+    limits = [ax.get_xlim() for ax in axes]
+    for ax in axes:
+        ax.set_xlim(min(left for left, _ in limits), max(right for _, right in limits))
+    for ax in axes[:-1]:
+        ax.set_xlabel("")
+        ax.tick_params(labelbottom=False)
 
 
 def _png(figure: Any, simulated: bool) -> bytes:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import nbformat
 
 from gridlab.live.commands import Commands
+from gridlab.live.config import Config
 from gridlab.live.dashboard import dashboard
 from gridlab.live.page.serving import serve_page
 from gridlab.live.reading import Reader
 from gridlab.live.settings import config_of
+from gridlab.sources.mara import Inventory
 
 if TYPE_CHECKING:
     from gridlab.live.dashboard import Dashboard
@@ -42,9 +44,12 @@ def page_of(path: str | Path, *, market_tz: str = "UTC") -> "Dashboard":
         If ipywidgets is not installed.
     """
     reader = Reader(path)
-    settings = reader.config()
-    config = None if settings is None else config_of(settings)
-    return dashboard(path, commands=Commands(path), config=config, inventory=reader.inventory(), market_tz=market_tz)
+
+    def known() -> tuple[Config | None, Inventory | None]:
+        settings = reader.config()
+        return None if settings is None else config_of(settings), reader.inventory()
+
+    return dashboard(path, commands=Commands(path), known=known, market_tz=market_tz)
 
 
 def serve_journal(

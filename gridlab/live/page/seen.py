@@ -38,6 +38,9 @@ class JournalReader(Protocol):
     def commands(self, since: pd.Timestamp | None = None) -> pd.DataFrame:
         """What viewers asked for."""
 
+    def bids(self, since: pd.Timestamp | None = None) -> pd.DataFrame:
+        """Bids for services, and their awards."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -82,6 +85,7 @@ class Seen(NamedTuple):
     outcomes: pd.DataFrame
     events: pd.DataFrame
     commands: pd.DataFrame
+    bids: pd.DataFrame
 
     @property
     def last(self) -> pd.Series | None:
@@ -118,6 +122,7 @@ def look(reader: JournalReader, clock: Clock | None, view: View) -> Seen:
         reader.outcomes(midnight),
         reader.events(now - pd.Timedelta(days=ALERT_DAYS)),
         reader.commands(),
+        reader.bids(status.get("last_interval") or now),
     )
 
 
@@ -180,6 +185,22 @@ def load_of(seen: Seen, view: View) -> pd.DataFrame:
     for name in ("cooling", "services", "battery"):
         made[name] = decisions[f"{name}_mw"]
     return pd.DataFrame(made, index=decisions.index).astype(float)
+
+
+def sensors_of(seen: Seen, view: View) -> tuple[str, ...]:
+    """The columns of `decisions` of the sensors that the site has, by its settings or because they were heard."""
+    config = view.config
+    has = {
+        "soc_share": config is not None and config.battery is not None,
+        "temperature_c": config is not None and config.thermometer,
+    }
+    return tuple(name for name in has if has[name] or seen.decisions[name].notna().any())
+
+
+def sells_services(seen: Seen, view: View) -> bool:
+    """Whether services are sold at the site, by its settings or because there were bids."""
+    named = view.config is not None and view.config.coupling is not None
+    return named or len(seen.bids) > 0 or bool((seen.outcomes["services_paid"] != 0).any())
 
 
 def in_force(events: pd.DataFrame) -> pd.DataFrame:

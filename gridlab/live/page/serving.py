@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -149,7 +150,14 @@ def serve_page(
     int
     """
     command = voila_command(notebook, port=port, host=host, exposed=exposed)
-    return subprocess.call(command, env=voila_environment())
+    process = subprocess.Popen(command, env=voila_environment())
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())  # which would leave the server behind
+    try:
+        return process.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        process.terminate()
+        process.wait()
 
 
 def is_loopback(host: str) -> bool:

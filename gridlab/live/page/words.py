@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gridlab.live.page.seen import Seen, View, in_force
+from gridlab.live.page.seen import Seen, View, in_force, sells_services, sensors_of
 from gridlab.plots.live import machine_words, short_money
 from gridlab.sources.mara import MACHINES
 
@@ -50,9 +50,10 @@ def state_of(seen: Seen) -> State:
     return State(*MODES.get(mode, (mode, "warn", str(seen.last["reason"]))))
 
 
-def is_late(age: float | None, view: View) -> bool:
-    """Whether the last step is longer ago than an interval and some grace."""
-    return age is not None and age > view.late_s
+def is_late(age: float | None, view: View, pace: float | None = None) -> bool:
+    """Whether the last step is longer ago than an interval and some grace, or than a fast clock's pace allows. [s]"""
+    patience = view.late_s if pace is None else min(view.late_s, max(30.0, 4 * pace))
+    return age is not None and age > patience
 
 
 def style_html() -> str:
@@ -60,16 +61,16 @@ def style_html() -> str:
     return f"<style>{(Path(__file__).parent / 'page.css').read_text(encoding='utf-8')}</style>"
 
 
-def header_html(seen: Seen, view: View, age: float | None) -> str:
-    """Name of the site, what is simulated, the state of the loop and the age of its last step."""
+def header_html(seen: Seen, view: View, age: float | None, pace: float | None = None) -> str:
+    """Name of the site, what is simulated, the state of the loop, what runs, and the age of its last step."""
     state = state_of(seen)
     site = _text(seen.status.get("site") or "site")
     badge = '<span class="gl-badge">SIMULATED</span>' if seen.status.get("simulated") else ""
     return (
         f'<header class="gl-header"><div class="gl-name"><h1>{site}</h1>{badge}</div>'
         f'<div class="gl-state" role="status"><span class="gl-chip gl-{state.tone}">{_MARKS[state.tone]} '
-        f"{_text(state.word)}</span> <span>{_text(state.meaning)}</span></div>"
-        f"{_age_html(seen, view, age)}</header>"
+        f"{_text(state.word)}</span> <span>{_text(state.meaning)}{_now_html(seen)}</span></div>"
+        f"{_age_html(seen, view, age, is_late(age, view, pace))}</header>"
     )
 
 
@@ -85,7 +86,7 @@ def alerts_html(seen: Seen, view: View) -> str:
         return '<section class="gl-alerts gl-none"><p>No alert is in force.</p></section>'
     rows = "".join(
         f'<li class="gl-{_TONES.get(row.severity, "warn")}"><strong>{_severity(row.severity)}: {_words(row.name)}'
-        f"</strong> {_text(row.text)} <small>since {_clock(row.at, view, seen.now)}</small></li>"
+        f"</strong> {_text(row.text)} <small>(since {_clock(row.at, view, seen.now)})</small></li>"
         for row in alerts.itertuples(index=False)
     )
     return f'<section class="gl-alerts" aria-label="Alerts in force"><h2>Alerts in force</h2><ul>{rows}</ul></section>'
@@ -98,6 +99,7 @@ def tiles_html(seen: Seen, view: View) -> str:
         _best_tile(seen),
         _power_tile(seen, view),
         *_sensor_tiles(seen, view),
+        *_services_tiles(seen, view),
         _sent_tile(seen, view),
     ]
     made = "".join(
@@ -108,7 +110,7 @@ def tiles_html(seen: Seen, view: View) -> str:
 
 
 def events_html(seen: Seen, view: View) -> str:
-    """The last events: protocols that fired, fallbacks, alerts, and what happened to the loop."""
+    """The last events: protocols that fired, fallbacks, alerts, what happened to the loop; not what people asked."""
     heads = ("Time", "Event", "What happened")
     rows = [
         (
@@ -117,9 +119,32 @@ def events_html(seen: Seen, view: View) -> str:
             + {"raised": ", began", "ended": ", ended"}.get(row.phase, ""),
             _text(row.text),
         )
-        for row in seen.events.iloc[::-1].head(ROWS).itertuples(index=False)
+        for row in seen.events[seen.events["kind"] != "command"].iloc[::-1].head(ROWS).itertuples(index=False)
     ]
     return _table("Protocols, fallbacks and alerts", heads, rows, "Nothing has happened in the last seven days.")
+
+
+def services_html(seen: Seen, view: View) -> str:
+    """What was bid for the services of the last interval and what was sold; nothing where the site sells none."""
+    if not sells_services(seen, view):
+        return ""
+    heads = ("Bidder", "Service", "Wanted", "Bid", "Sold", "Pays")
+    bids = seen.bids.sort_values("award_mw", ascending=False, kind="stable")
+    rows = [
+        (
+            _text(row.bidder),
+            _words(row.service),
+            f"{row.quantity_mw:.3g} MW",
+            f"{short_money(row.price)} $/MWh",
+            f"{row.award_mw:.3g} MW" if row.award_mw > 0 else "nothing",
+            f"{short_money(row.payment)} $",
+        )
+        for row in bids.head(ROWS).itertuples(index=False)
+    ]
+    interval = seen.status.get("last_interval")
+    time = "" if interval is None else f" of {clock_words(interval, view.market_tz, seen.now)[:-3]}"
+    more = f", the {ROWS} with the greatest awards of {len(bids)} bids" if len(bids) > ROWS else ""
+    return _table(f"Services sold in the interval{time}{more}", heads, rows, "Nobody bid for this interval.")
 
 
 def journal_html(seen: Seen, view: View) -> str:
@@ -151,11 +176,21 @@ def clock_words(time: pd.Timestamp, market_tz: str, now: pd.Timestamp | None = N
     return f"{local:%H:%M:%S}" if same else f"{local.day} {local:%b %H:%M:%S}"
 
 
-def _age_html(seen: Seen, view: View, age: float | None) -> str:
-    late = is_late(age, view)
+def _now_html(seen: Seen) -> str:
+    """What runs, by the last decision."""
+    if seen.last is None:
+        return ""
+    sold = float(seen.last["services_mw"])
+    services = f" and {sold:.3f} MW of services" if sold else ""
+    return f" Now: <strong>{_text(counts_in_words(seen.last))}{services}</strong>."
+
+
+def _age_html(seen: Seen, view: View, age: float | None, late: bool) -> str:
     zone = f"Times are {_text(view.market_tz)}."
-    if age is None:
+    if seen.last is None and age is None:
         return f'<p class="gl-age">No step yet. {zone}</p>'
+    if age is None:
+        return f'<p class="gl-age">Last step at {_clock(seen.status["last_decided_at"], view, seen.now)}. {zone}</p>'
     words = "LATE: last step" if late else "Last step"
     return f'<p class="gl-age{" gl-bad" if late else ""}">{words} {_ago(age)} ago. {zone}</p>'
 
@@ -174,8 +209,10 @@ def _profit_tile(seen: Seen) -> Tile:
         return "Profit today", "\N{EN DASH}", "nothing settled yet", "plain"
     profit = float(seen.outcomes["profit"].sum())
     planned = seen.decisions["expected_profit"].reindex(seen.outcomes.index).dropna()
-    beside = f"planned {short_money(float(planned.sum()))} $" if len(planned) else f"{len(seen.outcomes)} intervals"
-    return "Profit today", f"{short_money(profit)} $", beside, "bad" if profit < 0 else "plain"
+    beside = "idle 0\N{NO-BREAK SPACE}$"
+    if len(planned):
+        beside = f"planned {_big(float(planned.sum()))}\N{NO-BREAK SPACE}$, {beside}"
+    return "Profit today", f"{_big(profit)} $", beside, "bad" if profit < 0 else "plain"
 
 
 def _best_tile(seen: Seen) -> Tile:
@@ -184,9 +221,11 @@ def _best_tile(seen: Seen) -> Tile:
         return name, "\N{EN DASH}", "nothing settled yet", "plain"
     profit, best = (float(seen.outcomes[column].sum()) for column in ("profit", "best_machine"))
     gain = profit - best
-    share = f"{100 * gain / abs(best):+.1f} % of its {short_money(best)} $" if best else "it earns nothing"
+    if abs(gain) <= 1e-9 * abs(best):
+        return name, "0 $", f"it earns {_big(best)} $ too", "plain"
+    share = f"{100 * gain / abs(best):+.1f} % of its {_big(best)} $" if best else "it earns nothing"
     sign = "+" if gain > 0 else ""
-    return name, f"{sign}{short_money(gain)} $", share.replace("-", "\N{MINUS SIGN}"), "warn" if gain < 0 else "plain"
+    return name, f"{sign}{_big(gain)} $", share.replace("-", "\N{MINUS SIGN}"), "warn" if gain < 0 else "plain"
 
 
 def _power_tile(seen: Seen, view: View) -> Tile:
@@ -207,13 +246,21 @@ def _sensor_tiles(seen: Seen, view: View) -> list[Tile]:
     low, high = view.soc_limits
     limits = f"limits {100 * low:g} to {100 * high:g} %"
     warm = None if last is None else _number(last["temperature_c"])
-    charge = (none, "no sensor", "plain")
+    charge = heat = (none, "no reading", "plain" if last is None else "warn")
     if soc is not None:
         charge = (f"{100 * soc:.0f} %", limits, "plain" if low <= soc <= high else "bad")
-    heat = (none, "no sensor", "plain")
     if warm is not None:
         heat = (f"{warm:.1f} °C", f"limit {view.limit_c:g} °C", "bad" if warm > view.limit_c else "plain")
-    return [("State of charge", *charge), ("Hottest machine", *heat)]
+    made = {"soc_share": ("State of charge", *charge), "temperature_c": ("Hottest machine", *heat)}
+    return [made[name] for name in sensors_of(seen, view)]
+
+
+def _services_tiles(seen: Seen, view: View) -> list[Tile]:
+    if not sells_services(seen, view):
+        return []
+    now = 0.0 if seen.last is None else float(seen.last["services_mw"])
+    paid = float(seen.outcomes["services_paid"].sum())
+    return [("Services today", f"{_big(paid)} $", f"now {now:.3f} MW sold", "plain")]
 
 
 def _sent_tile(seen: Seen, view: View) -> Tile:
@@ -256,6 +303,15 @@ def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], empt
         f'<section class="gl-card"><h2>{title}</h2><table class="gl-table"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></section>"
     )
+
+
+def _big(amount: float) -> str:
+    """An amount that fits a tile: millions from one million on, with a space that does not break."""
+    if 1e6 <= abs(amount) < 1e7:
+        made = f"{amount / 1e6:,.2f} M".replace("-", "\N{MINUS SIGN}")
+    else:
+        made = short_money(amount)
+    return made.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _clock(time: pd.Timestamp, view: View, now: pd.Timestamp) -> str:
