@@ -251,7 +251,11 @@ def test_a_defect_is_answered_and_logged_without_traceback_path_or_key(client, c
     assert KEY["X-Api-Key"] not in repr(SITE)
 
 
-def test_a_request_that_is_no_http_leaves_no_key_in_the_log(client, caplog):
+def test_a_request_that_is_no_http_leaves_no_key_in_the_log(client, caplog, monkeypatch):
+    for name in ("tornado", "tornado.general"):  # as they are where no application has set them
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
+        caplog.set_level(logging.DEBUG, logger=name)
     address = (client.base_url.host, client.base_url.port)
     with caplog.at_level(logging.DEBUG), socket.create_connection(address, timeout=5) as raw:
         raw.sendall(b"GET /machines HTTP/1.1\r\nHost: x\r\nX-Api-Key: a-key-of-ours\x00\r\n\r\n")

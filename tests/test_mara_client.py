@@ -1,5 +1,6 @@
 """The MARA client against a server that misbehaves: it ends, tells what was wrong, sets once, and keeps its key."""
 
+import gc
 import json
 import logging
 import shutil
@@ -26,6 +27,7 @@ from gridlab.sources.mara.client import DoubtfulError, MaraClient
 from gridlab.sources.mara.keys import ApiKey, key_from
 from gridlab.sources.mara.records import EVENT, MACHINES
 from gridlab.sources.mara.skew import Skew
+from gridlab.sources.mara.transport import keep_from_logs
 
 SECRET = "3f2b8c4e-0000-4000-8000-5d1f6a7b9c01"
 PLAIN = "Zq7wertvKolm9xPd"  # a key that has no form by which it could be known
@@ -724,6 +726,18 @@ def test_no_log_error_record_or_text_form_has_the_key(caplog, status, call):
     assert told
     assert "httpcore" in caplog.text
     assert [part for part in FRAGMENTS for text in seen if part in text.lower()] == []
+
+
+def test_a_key_stays_out_of_logs_when_another_object_of_it_is_gone(caplog):
+    first, second = ApiKey("kept-by-two-objects"), ApiKey("kept-by-two-objects")
+    keep_from_logs(first)
+    keep_from_logs(second)
+    del first
+    gc.collect()
+    with caplog.at_level(logging.DEBUG, logger="httpcore.http11"):
+        logging.getLogger("httpcore.http11").debug("a header has %s", second.reveal())
+    assert "a header has" in caplog.text
+    assert "kept-by-two-objects" not in caplog.text
 
 
 def test_an_error_of_the_listener_has_no_key_in_its_frames():

@@ -3,10 +3,11 @@
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import SplitResult
 from urllib.request import getproxies, proxy_bypass
-from weakref import WeakSet
+from weakref import ref
 
 import httpcore
 import httpx
@@ -21,7 +22,7 @@ Left = Callable[[], float]
 
 def keep_from_logs(key: ApiKey) -> None:
     """Leave a key out of what httpcore logs for debugging, where a server writes it into its headers."""
-    _KEYS.add(key)
+    _KEYS[id(key)] = ref(key, partial(_forget, id(key)))
 
 
 class Transport(httpx.BaseTransport):
@@ -70,11 +71,15 @@ class Transport(httpx.BaseTransport):
 
 class _Cleaned(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage(), *_KEYS), ()
+        record.msg, record.args = redact(record.getMessage(), *(known() for known in list(_KEYS.values()))), ()
         return True
 
 
-_KEYS: WeakSet[ApiKey] = WeakSet()
+def _forget(identity: int, _: object) -> None:
+    _KEYS.pop(identity, None)
+
+
+_KEYS: dict[int, ref[ApiKey]] = {}  # by identity: of equal keys in a set the first would take the second with it
 for _name in ("connection", "http11", "proxy"):
     logging.getLogger(f"httpcore.{_name}").addFilter(_Cleaned())
 
