@@ -446,3 +446,16 @@ def test_money_scales_with_the_scaling():
     ahead = Planner(Config(scaling=scaling, battery=BATTERY)).plan(EVENT, quote, soc_share=0.5)
     profit = hindsight_step(EVENT, quote, 1_000_000, scaling)
     assert ahead.expected_profit - ahead.battery_mw / 12 * 30.0 == pytest.approx(profit)
+
+
+def test_a_battery_stops_no_machine_that_earns_more_than_its_energy():
+    """Energy from the battery lets no machine run above the machines' cap, so that charging is worth no machine."""
+    planner = Planner(Config(battery=Battery(0.1, 0.2)))
+    mean = np.tile([[1.7], [1.75], [1.7]], 23)
+    later = mean.copy()
+    later[1:, 6:] *= 1.5
+    for fan_mean in (mean, later):
+        fan = Fan(fan_mean, np.repeat(fan_mean[:, :, None], 5, axis=2))
+        ahead = planner.plan(DOCUMENTED, a_quote(mean[:, 0]), fan, counts={"asic_compute": 66}, soc_share=0.3)
+        assert ahead.counts["asic_compute"] == 66
+        assert ahead.battery_mw == pytest.approx(0.0, abs=1e-6)  # machines fill the cap, and are worth more

@@ -95,10 +95,11 @@ def hindsight(prices: pd.DataFrame, inventory: Inventory, config: Config, *, soc
     if rows.empty:
         return Hindsight(0.0, exact=True)
     quotes = [Quote(time, *row) for time, *row in rows.itertuples(name=None)]
+    most = sum(hindsight_step(inventory, quote, config.cap_power, config.scaling) for quote in quotes)
     if config.battery is None and not any(config.switching_cost.values()):
-        most = sum(hindsight_step(inventory, quote, config.cap_power, config.scaling) for quote in quotes)
         return Hindsight(most, exact=config.cooling is None and not any(config.dwell_minutes.values()))
-    return Hindsight(_bound(quotes, inventory, config, soc_share), exact=False)
+    bound = _bound(quotes, inventory, config, soc_share)
+    return Hindsight(bound if config.battery is not None else min(bound, most), exact=False)
 
 
 def _bound(quotes: list[Quote], inventory: Inventory, config: Config, soc_share: float) -> float:

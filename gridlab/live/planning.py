@@ -391,12 +391,16 @@ class Planner:
                 most[i] = math.ceil(running[0] - 1e-6)
         if "cooling_mw" in columns:
             out["cooling_mw"] = -columns["cooling_mw"]
-        out |= {"soc_mwh": plans["main_"].columns["soc_mwh"]} | {k: columns[k] for k in ("room_c",) if k in columns}
+        out |= {"soc_mwh": plans["store_"].columns["soc_mwh"]} | {k: columns[k] for k in ("room_c",) if k in columns}
         room = out["cooling_mw"] if "room_c" in columns else None
         return _Stores(out["battery_mw"], room, most, sum(plan.objective for plan in plans.values()), out)
 
     def _programme(self, inventory: Inventory) -> "SitePlanner":
-        """The linear programme: one site for what the chiller does not cool, one for what it does, under one budget."""
+        """
+        The linear programme: sites for the battery, what the chiller does not cool and what it does, under one budget.
+
+        The machines' cap is the import limit of their site, so that energy from the battery lets none run above it.
+        """
         from gridlab.mpc.site import SitePlanner
 
         if inventory not in self._programmes:
@@ -405,7 +409,9 @@ class Planner:
             plain = tuple(m for m, cooled in zip(machines, self._cooled, strict=True) if not cooled)
             cooled = tuple(m for m, is_cooled in zip(machines, self._cooled, strict=True) if is_cooled)
             regulation = config.regulation if config.battery is not None else None
-            sites = {"main_": Site(cap_mw, cap_mw, config.battery, plain, regulation=regulation)}
+            sites = {"store_": Site(cap_mw, cap_mw, config.battery, regulation=regulation)}
+            if plain:
+                sites["main_"] = Site(cap_mw, 0.0, machines=plain)
             if cooled:
                 sites["cooled_"] = Site(cap_mw, 0.0, machines=cooled, cooling=config.cooling)
             self._programmes[inventory] = SitePlanner(
