@@ -22,7 +22,7 @@ def test_roll_gives_a_valid_table_with_a_row_for_each_interval_and_midnight_as_o
     assert (forecast.index.get_level_values("origin") == PRICES["2024-02-01":"2024-02-03"].index.normalize()).all()
 
 
-@pytest.mark.parametrize("name", ["naive", "wavelet", "arima"])
+@pytest.mark.parametrize("name", ["naive", "wavelet"])
 def test_the_number_of_processes_changes_nothing(name):
     forecaster = MODELS["arima"](window_days=7) if name == "arima" else MODELS[name]()
     one, two = (evaluate.roll(forecaster, PRICES, first_day="2024-01-30", days=8, n_jobs=jobs) for jobs in (1, 2))
