@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,24 +98,43 @@ class Watch:
         skew : Timedelta, optional
             The server's clock less ours.
         """
-        quote, beliefs = decision.quote, decision.state.beliefs
-        errors = scales = None
-        if beliefs is not None and len(decision.seen.times):
-            errors, scales = beliefs.last_error, beliefs.expected_error
-            if self._monitor.baseline is None:
-                self._errors.append(errors / scales if (scales > 0).all() else np.full(3, np.nan))
-        found = monitoring.Seen(
+        found = self._found(decision, before, day, ms, inventory, config)
+        found = replace(
+            found,
+            journal_problem=journal.problem,
+            disk_free_mb=_free_mb(journal.path),
+            clock_skew_s=None if skew is None else skew.total_seconds(),
+        )
+        self._calls = self._failures = 0
+        self._monitor, notices = monitoring.watch(self._monitor, found)
+        self._settle()
+        failed = deliver(notices, decision.interval, self._sinks)
+        told = [Event(at=before.now, **one) for one in events(notices, decision.interval)]
+        return (*told, *(Event(before.now, "alert", "sinks", words, "warning") for words in failed))
+
+    def _found(
+        self,
+        decision: Decision,
+        before: State,
+        day: Day,
+        ms: Mapping[str, float],
+        inventory: Inventory,
+        config: Config,
+    ) -> monitoring.Seen:
+        """What a step knew and did, as the monitor takes it."""
+        quote, soc = decision.quote, before.readings.soc_share
+        errors, scales = self._learned(decision)
+        draw = draw_mw(decision.order, protection(config, inventory))
+        return monitoring.Seen(
             interval=decision.interval,
             prices=None if quote is None else (quote.energy_price, quote.hash_price, quote.token_price),
             price_problem=decision.seen.problem,
-            errors=None if errors is None else tuple(errors.tolist()),
-            error_scales=None if scales is None else tuple(scales.tolist()),
-            soc_share=before.readings.soc_share,
-            soc_expected=None if before.readings.soc_share is None else before.soc_share,
+            errors=errors,
+            error_scales=scales,
+            soc_share=soc,
+            soc_expected=None if soc is None else before.soc_share,
             temperature_c=before.readings.temperature_c,
-            utilisation=draw_mw(decision.order, protection(config, inventory)) / config.cap_mw
-            if config.cap_mw
-            else None,
+            utilisation=draw / config.cap_mw if config.cap_mw else None,
             margin_positive=None if quote is None else max(margins(inventory, quote, config.scaling).values()) > 0,
             profit_today=day.profit if day.date is not None else None,
             planned_today=day.expected if day.date is not None else None,
@@ -123,17 +143,18 @@ class Watch:
             fallbacks=tuple(fallback.name for fallback in decision.fallbacks),
             api_calls=self._calls,
             api_failures=self._failures,
-            journal_problem=journal.problem,
-            disk_free_mb=_free_mb(journal.path),
-            clock_skew_s=None if skew is None else skew.total_seconds(),
             readings_minutes=_age_minutes(before),
         )
-        self._calls = self._failures = 0
-        self._monitor, notices = monitoring.watch(self._monitor, found)
-        self._settle()
-        failed = deliver(notices, decision.interval, self._sinks)
-        told = [Event(at=before.now, **one) for one in events(notices, decision.interval)]
-        return (*told, *(Event(before.now, "alert", "sinks", words, "warning") for words in failed))
+
+    def _learned(self, decision: Decision) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+        """The forecast's last errors and their expected sizes, kept until the usual ones are known."""
+        beliefs = decision.state.beliefs
+        if beliefs is None or not len(decision.seen.times):
+            return None, None
+        errors, scales = beliefs.last_error, beliefs.expected_error
+        if self._monitor.baseline is None:
+            self._errors.append(errors / scales if (scales > 0).all() else np.full(3, np.nan))
+        return tuple(errors.tolist()), tuple(scales.tolist())
 
     def _settle(self) -> None:
         """Begin to watch for drift once enough errors are known."""
